@@ -1,0 +1,112 @@
+"""One request crossing the gateway, and what is learned about it on the way.
+
+An `Exchange` is made by a listener, carried through the layers, and read at the end by the
+log, the metrics and the recording. It belongs to one task and is never shared.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mcp_gateway.protocol.jsonrpc import MessageType
+from mcp_gateway.providers.base import ChatAnswer, ChatCall, Sink
+
+
+class Face(StrEnum):
+    """By which door a request came in."""
+
+    HTTP = "http"
+    WEBSOCKET = "websocket"
+    OPENAI = "openai"
+    EMBEDDED = "embedded"
+
+
+class Operation(StrEnum):
+    """What a request asks the gateway to do.
+
+    chat calls a provider; models lists what can be called; protocol is everything that the
+    listener answers by itself (discover, initialize, ping, tools/list) once the layers agree.
+    """
+
+    CHAT = "chat"
+    MODELS = "models"
+    PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is asking, as the `auth` layer found.
+
+    Attributes:
+        name: the key's or the token's name; `anonymous` where none was asked for.
+        models: the models it may call, as a pattern on the whole name; None means all.
+        requests_per_second, burst: its own rate; None leaves it to the document's.
+    """
+
+    name: str = "anonymous"
+    models: re.Pattern[str] | None = None
+    requests_per_second: float | None = None
+    burst: int | None = None
+
+
+ANONYMOUS = Client()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one provider. Times are seconds; `outcome` is `ok` or an error's class name."""
+
+    provider: str
+    model: str
+    queue: float = 0.0
+    upstream: float = 0.0
+    outcome: str = "ok"
+    status: int = 0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, from its first byte to its last.
+
+    Attributes:
+        id: the gateway's own id, 32 hexadecimal digits.
+        face, kind, method, tool: what it is; `tool` is empty where there is none.
+        started: `loop.time()` when it was read; `wall` is `time.time()` then.
+        operation: what to do.
+        call: the chat to make, for `Operation.CHAT`.
+        credential: the bearer token presented, or empty. Never logged, never recorded.
+        peer: the client's address, without its port.
+        deadline: `loop.time()` when the client stops waiting; None means it did not say.
+        sink: where streamed events go; None means the client wants one whole answer.
+        request_id: the JSON-RPC id as text, or the client's own request header.
+        traceparent: W3C trace context as it came in, or empty.
+    """
+
+    id: str
+    face: Face
+    method: str
+    started: float
+    wall: float
+    kind: MessageType = MessageType.REQUEST
+    operation: Operation = Operation.PROTOCOL
+    tool: str = ""
+    call: ChatCall | None = None
+    credential: str = ""
+    peer: str = ""
+    deadline: float | None = None
+    sink: Sink | None = None
+    request_id: str = ""
+    traceparent: str = ""
+
+    client: Client = ANONYMOUS
+    route: str = ""
+    provider: str = ""
+    model: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    queued: float = 0.0
+    upstream: float = 0.0
+    first_token: float | None = None
+    streamed: bool = False
+    answer: ChatAnswer | None = None
