@@ -1,0 +1,172 @@
+"""The innermost handler: route, choose, attempt, and decide what a failure leads to.
+
+Nothing is tried again once a byte of an answer went to the client. A failed attempt leads to
+another provider where one can take the request, else to a retry after a backoff, else to the
+client; each of the two costs retry budget, so failures never multiply load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Protocol
+
+from mcp_gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoProviderAvailable,
+    RemoteProtocolError,
+    UpstreamError,
+)
+from mcp_gateway.limits.retry import FailureClass, RetryBudget, RetryPolicy
+from mcp_gateway.providers.base import ChatAnswer, ChatCall, StreamEvent
+from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.balancer import Backend, choose
+from mcp_gateway.proxy.exchange import Exchange, Operation
+from mcp_gateway.proxy.failure import Verdict, judge
+from mcp_gateway.proxy.router import Route, Router
+
+
+class Random(Protocol):
+    """Where jitter comes from; `random.Random` is one."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+
+class Dispatcher:
+    """Carries chat exchanges to providers by a table of routes."""
+
+    def __init__(
+        self,
+        router: Router,
+        accounts: dict[str, Account],
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        *,
+        rng: Random = random,  # type: ignore[assignment]  # the module has the one method
+    ) -> None:
+        self.router = router
+        self._accounts = accounts
+        self._policy = policy
+        self._budget = budget
+        self._rng = rng
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(self, exchange: Exchange) -> ChatAnswer | None:
+        """Answer a chat exchange; anything else has its answer in the listener.
+
+        Raises:
+            NoRoute, NoProviderAvailable, UpstreamError, RemoteProtocolError, DeadlineExceeded
+        """
+        if exchange.operation is not Operation.CHAT:
+            return None
+        call = exchange.call
+        assert call is not None, "a chat exchange carries its call"
+        route = self.router.route(
+            (call.provider, call.model, exchange.tool, exchange.method, exchange.client.name)
+        )
+        exchange.route = route.name
+        self._budget.deposit(self._loop.time())
+        if exchange.sink is not None:
+            exchange.sink = FirstToken(exchange, self._loop)
+        return await self._attempts(exchange, route, call)
+
+    async def _attempts(self, exchange: Exchange, route: Route, call: ChatCall) -> ChatAnswer:
+        excluded: list[Backend] = []
+        retries = 0
+        backend = choose(route.backends, route.strategy)
+        if backend is None:
+            raise self._none_available(route)
+        while True:
+            account = self._accounts[backend.provider]
+            exchange.provider = backend.provider
+            exchange.model = backend.model or call.model
+            try:
+                return await account.attempt(exchange, call, exchange.model)
+            except (UpstreamError, RemoteProtocolError) as error:
+                if exchange.streamed:
+                    raise
+                verdict = judge(error)
+                if not self._may_retry(verdict, retries):
+                    raise
+                if verdict.elsewhere:
+                    excluded.append(backend)
+                following = choose(route.backends, route.strategy, excluded)
+                if following is None:
+                    following = await self._wait_here(exchange, backend, verdict, error, retries)
+                backend = following
+            retries += 1
+            self._accounts[backend.provider].meters.retries.add()
+
+    def _may_retry(self, verdict: Verdict, retries: int) -> bool:
+        """Within the count, the classes and the budget; elsewhere needs no class."""
+        if retries >= self._policy.max_retries:
+            return False
+        if not (verdict.elsewhere or self._policy.allows(verdict.failure, retries)):
+            return False
+        return self._budget.withdraw(self._loop.time())
+
+    async def _wait_here(
+        self,
+        exchange: Exchange,
+        backend: Backend,
+        verdict: Verdict,
+        error: GatewayError,
+        retries: int,
+    ) -> Backend:
+        """Nobody else can take it: wait out the backoff and ask the same provider again."""
+        if not self._policy.allows(verdict.failure, retries):
+            raise error
+        if verdict.failure is FailureClass.STALE:
+            return backend
+        delay = self._policy.delay(retries, error.retry_after, self._rng.random())
+        if exchange.deadline is not None and self._loop.time() + delay >= exchange.deadline:
+            raise DeadlineExceeded(
+                f"no time is left for another attempt; the last one failed: {error}"
+            ) from error
+        await asyncio.sleep(delay)
+        exchange.queued += delay
+        return backend
+
+    def _none_available(self, route: Route) -> GatewayError:
+        now = self._loop.time()
+        waits = [
+            self._accounts[backend.provider].breaker.retry_after(now) for backend in route.backends
+        ]
+        names = ", ".join(dict.fromkeys(backend.provider for backend in route.backends))
+        return NoProviderAvailable(
+            f"route {route.name!r} has no provider that can be called now "
+            f"({names}: circuit breaker open or weight 0)",
+            retry_after=min((wait for wait in waits if wait is not None), default=None),
+        )
+
+
+class FirstToken:
+    """A sink in front of the listener's, which notes when the first token passed."""
+
+    __slots__ = ("_exchange", "_loop", "_send", "_sink")
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        assert exchange.sink is not None, "only a streamed exchange has a first token"
+        self._sink = exchange.sink
+        self._send = exchange.sink.send
+        self._exchange = exchange
+        self._loop = loop
+
+    def send(self, event: StreamEvent) -> None:
+        """Pass the event on; from here on the exchange can no longer be tried again."""
+        exchange = self._exchange
+        exchange.streamed = True
+        if exchange.first_token is None and (event.content or event.reasoning):
+            exchange.first_token = self._loop.time() - exchange.started
+        self._send(event)
+
+    @property
+    def congested(self) -> bool:
+        """As the listener says."""
+        return self._sink.congested
+
+    async def drained(self) -> None:
+        """As the listener says."""
+        await self._sink.drained()

@@ -1,0 +1,1 @@
+"""The middleware that ships with the gateway, one module each."""

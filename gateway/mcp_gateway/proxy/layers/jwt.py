@@ -1,0 +1,132 @@
+"""JSON Web Tokens: signature by the issuer's published keys, issuer, audience, expiry.
+
+Verifying costs tens of microseconds, so a token that was verified is remembered until it
+expires, in a bounded table under its digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import jwt
+
+from mcp_gateway.api import JWTAuth
+from mcp_gateway.errors import Unauthenticated
+from mcp_gateway.proxy.exchange import Client
+
+REMEMBERED = 4096
+KEYS_TTL = 600.0
+KEYS_RETRY = 10.0
+"""Seconds between two fetches that a token with an unknown key id can cause."""
+FETCH_TIMEOUT = 5.0
+MAX_KEY_SET = 256 * 1024
+LEEWAY = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    client: Client
+    expires: float
+
+
+class JWTVerifier:
+    """Verifies tokens of one issuer. Owned by a snapshot; holds no connection between fetches."""
+
+    def __init__(self, settings: JWTAuth) -> None:
+        self._settings = settings
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._fetched = float("-inf")
+        self._fetching = asyncio.Lock()
+        self._verified: dict[bytes, _Verified] = {}
+
+    async def verify(self, token: str) -> Client:
+        """Who the token says is asking.
+
+        Raises:
+            Unauthenticated: not signed by the issuer, expired, for another audience, or the
+                issuer's keys cannot be had.
+        """
+        digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        known = self._verified.get(digest)
+        if known is not None and known.expires > time.time():
+            return known.client
+        key = await self._key(_key_id(token))
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=list(self._settings.algorithms),
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except jwt.PyJWTError as exc:
+            raise Unauthenticated(f"the token is not valid: {exc}") from exc
+        client = self._client(claims)
+        if len(self._verified) >= REMEMBERED:
+            self._verified.clear()
+        self._verified[digest] = _Verified(client, float(claims["exp"]))
+        return client
+
+    def _client(self, claims: dict[str, Any]) -> Client:
+        name = claims.get(self._settings.name_claim)
+        if not isinstance(name, str) or not name:
+            raise Unauthenticated(f"the token has no claim {self._settings.name_claim!r}")
+        models = None
+        if self._settings.models_claim is not None:
+            listed = claims.get(self._settings.models_claim, [])
+            names = [listed] if isinstance(listed, str) else listed
+            models = re.compile("|".join(re.escape(str(model)) for model in names))
+        return Client(name=name[:128], models=models)
+
+    async def _key(self, key_id: str | None) -> jwt.PyJWK:
+        found = self._find(key_id, KEYS_TTL)
+        if found is None:
+            async with self._fetching:
+                found = self._find(key_id, KEYS_TTL)
+                if found is None and time.monotonic() - self._fetched > KEYS_RETRY:
+                    await self._fetch()
+                found = found or self._find(key_id, float("inf"))
+        if found is None:
+            raise Unauthenticated("the token is signed with a key its issuer does not publish")
+        return found
+
+    def _find(self, key_id: str | None, age: float) -> jwt.PyJWK | None:
+        if time.monotonic() - self._fetched > age:
+            return None
+        if key_id is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(key_id)
+
+    async def _fetch(self) -> None:
+        self._fetched = time.monotonic()
+        try:
+            async with httpx.AsyncClient(timeout=FETCH_TIMEOUT) as http:
+                response = await http.get(self._settings.jwks_uri)
+                response.raise_for_status()
+            if len(response.content) > MAX_KEY_SET:
+                raise Unauthenticated("the issuer's key set is too large")
+            keys = jwt.PyJWKSet.from_dict(response.json())
+        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as exc:
+            # The old keys stay: an issuer that is away for a moment locks nobody out.
+            if not self._keys:
+                raise Unauthenticated(
+                    f"the issuer's keys cannot be had from {self._settings.jwks_uri}: {exc}"
+                ) from exc
+            return
+        self._keys = {key.key_id: key for key in keys.keys}
+
+
+def _key_id(token: str) -> str | None:
+    try:
+        key_id = jwt.get_unverified_header(token).get("kid")
+    except jwt.PyJWTError as exc:
+        raise Unauthenticated(f"the credential is not a key, nor a token: {exc}") from exc
+    return key_id if isinstance(key_id, str) else None

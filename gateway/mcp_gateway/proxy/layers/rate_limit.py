@@ -1,0 +1,73 @@
+"""`rate_limit`: a token bucket for each client, or one for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from mcp_gateway.api import RateLimit
+from mcp_gateway.errors import RateLimited
+from mcp_gateway.limits.rate import TokenBucket
+from mcp_gateway.providers.base import ChatAnswer
+from mcp_gateway.proxy.exchange import Client, Exchange
+from mcp_gateway.proxy.middleware import Handler
+
+MAX_BUCKETS = 10_000
+"""Clients whose rate is remembered; the one that was idle longest is forgotten first, and by
+then its bucket has long been full again."""
+
+
+class RateLimitLayer:
+    """Refuses a client that is over its rate.
+
+    A client's own rate, from its key, goes before the document's. Anonymous clients are told
+    apart by their address.
+
+    Raises:
+        RateLimited: with `retry_after`, the seconds until one request would pass.
+    """
+
+    def __init__(self, settings: RateLimit | None) -> None:
+        self._settings = settings
+        self._by_client = settings is None or settings.by == "client"
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(self, exchange: Exchange, handler: Handler) -> ChatAnswer | None:
+        """Take one request from the client's bucket and go on, or refuse."""
+        bucket = self._bucket(exchange.client, exchange.peer)
+        if bucket is not None:
+            wait = bucket.take(self._loop.time())
+            if wait > 0.0:
+                raise RateLimited(
+                    f"client {exchange.client.name!r} is over its rate", retry_after=wait
+                )
+        return await handler(exchange)
+
+    def _bucket(self, client: Client, peer: str) -> TokenBucket | None:
+        own = client.requests_per_second
+        if own is None and self._settings is None:
+            return None
+        if own is not None:
+            key = client.name
+        elif self._by_client:
+            key = client.name if client.name != "anonymous" else f"@{peer}"
+        else:
+            key = ""
+        buckets = self._buckets
+        bucket = buckets.get(key)
+        if bucket is not None:
+            buckets.move_to_end(key)
+            return bucket
+        if len(buckets) >= MAX_BUCKETS:
+            buckets.popitem(last=False)
+        bucket = buckets[key] = self._make(client)
+        return bucket
+
+    def _make(self, client: Client) -> TokenBucket:
+        if client.requests_per_second is not None:
+            rate = client.requests_per_second
+            return TokenBucket(rate, float(client.burst or max(1.0, rate)))
+        assert self._settings is not None, "a bucket is made only where a rate is set"
+        rate = self._settings.requests / self._settings.per
+        return TokenBucket(rate, float(self._settings.burst))

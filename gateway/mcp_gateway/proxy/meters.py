@@ -1,0 +1,41 @@
+"""The metric cells that the request path adds to, looked up once."""
+
+from __future__ import annotations
+
+from mcp_gateway.telemetry import definitions as metric
+from mcp_gateway.telemetry.cells import Counter, Histogram
+from mcp_gateway.telemetry.metrics import Registry
+
+
+class AccountMeters:
+    """Cells of one provider account."""
+
+    __slots__ = ("_attempts", "duration", "input_tokens", "ok", "output_tokens", "retries")
+
+    def __init__(self, registry: Registry, provider: str) -> None:
+        self._attempts = {
+            outcome: registry.counter(metric.ATTEMPTS, provider, outcome)
+            for outcome in metric.OUTCOMES
+        }
+        self.ok = self._attempts["ok"]
+        self.duration = registry.histogram(metric.ATTEMPT_DURATION, provider)
+        self.input_tokens = registry.counter(metric.TOKENS, provider, "input")
+        self.output_tokens = registry.counter(metric.TOKENS, provider, "output")
+        self.retries = registry.counter(metric.RETRIES, provider)
+
+    def attempts(self, outcome: str) -> Counter:
+        """The counter of one outcome, a word of `definitions.OUTCOMES`."""
+        return self._attempts[outcome]
+
+
+class RouteMeters:
+    """Cells of one route."""
+
+    __slots__ = ("duration", "requests")
+
+    def __init__(self, registry: Registry, route: str) -> None:
+        self.requests: dict[str, Counter] = {
+            status: registry.counter(metric.ROUTE_REQUESTS, route, status)
+            for status in metric.STATUSES
+        }
+        self.duration: Histogram = registry.histogram(metric.ROUTE_DURATION, route)

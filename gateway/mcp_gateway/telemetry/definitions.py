@@ -1,0 +1,165 @@
+"""Every metric of the gateway, defined once.
+
+Label sets are closed: faces, operations and outcomes are listed here, routes and providers are
+those of the document. Route is never crossed with provider, so a provider costs at most 40
+series and a route at most 30, whatever the traffic.
+"""
+
+from __future__ import annotations
+
+from mcp_gateway.telemetry.cells import Metric
+
+FACES = ("http", "websocket", "openai", "embedded")
+OPERATIONS = ("chat", "models", "protocol")
+STATUSES = (
+    "ok",
+    "invalid",
+    "unauthenticated",
+    "denied",
+    "no_route",
+    "rate_limited",
+    "overloaded",
+    "upstream_error",
+    "timeout",
+    "cancelled",
+    "error",
+)
+OUTCOMES = (
+    "ok",
+    "concurrency",
+    "frequency",
+    "tokens",
+    "quota",
+    "overload",
+    "credential",
+    "permission",
+    "model",
+    "request",
+    "server",
+    "connect",
+    "timeout",
+    "lost",
+    "protocol",
+    "cancelled",
+)
+SECONDS = (0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0)
+
+REQUESTS = Metric(
+    "mcp_gateway_requests_total",
+    "counter",
+    "Requests answered, by door, what they asked for, and how they ended.",
+    ("face", "operation", "status"),
+    (("face", FACES), ("operation", OPERATIONS), ("status", STATUSES)),
+)
+REQUESTS_IN_FLIGHT = Metric(
+    "mcp_gateway_requests_in_flight", "gauge", "Requests being worked on now."
+)
+ROUTE_REQUESTS = Metric(
+    "mcp_gateway_route_requests_total",
+    "counter",
+    "Chat requests a route took, by how they ended.",
+    ("route", "status"),
+    (("status", STATUSES),),
+)
+ROUTE_DURATION = Metric(
+    "mcp_gateway_route_duration_seconds",
+    "histogram",
+    "Whole time of a chat request inside the gateway.",
+    ("route",),
+    bounds=SECONDS,
+    otel="mcp.server.operation.duration",
+)
+ATTEMPTS = Metric(
+    "mcp_gateway_upstream_attempts_total",
+    "counter",
+    "Upstream attempts by outcome; the refusals are told apart as the provider means them.",
+    ("provider", "outcome"),
+    (("outcome", OUTCOMES),),
+)
+ATTEMPT_DURATION = Metric(
+    "mcp_gateway_upstream_duration_seconds",
+    "histogram",
+    "Time of one successful upstream attempt, first byte sent to last byte read.",
+    ("provider",),
+    bounds=SECONDS,
+    otel="gen_ai.client.operation.duration",
+)
+TOKENS = Metric(
+    "mcp_gateway_upstream_tokens_total",
+    "counter",
+    "Tokens as the provider counted them.",
+    ("provider", "direction"),
+    (("direction", ("input", "output")),),
+    otel="gen_ai.client.token.usage",
+)
+RETRIES = Metric(
+    "mcp_gateway_upstream_retries_total",
+    "counter",
+    "Attempts that followed a failed one.",
+    ("provider",),
+)
+CONNECTIONS = Metric(
+    "mcp_gateway_pool_connections",
+    "gauge",
+    "Upstream connections by what they are doing.",
+    ("provider", "state"),
+    (("state", ("connecting", "idle", "in_flight")),),
+)
+WAITING = Metric(
+    "mcp_gateway_pool_waiting", "gauge", "Requests waiting for a connection.", ("provider",)
+)
+LIMIT = Metric(
+    "mcp_gateway_pool_limit",
+    "gauge",
+    "Most requests this process may have in flight now.",
+    ("provider",),
+)
+WAIT_SECONDS = Metric(
+    "mcp_gateway_pool_wait_seconds_total",
+    "counter",
+    "Time requests have waited for a connection, added up.",
+    ("provider",),
+)
+BREAKER_OPEN = Metric(
+    "mcp_gateway_breaker_open",
+    "gauge",
+    "1 while the circuit breaker lets nothing through, 0.5 while it probes.",
+    ("provider",),
+)
+CONFIG_GENERATION = Metric(
+    "mcp_gateway_config_generation", "gauge", "Number of documents applied since the start."
+)
+CONFIG_REFUSED = Metric(
+    "mcp_gateway_config_refused_total",
+    "counter",
+    "Documents refused; the last good one stayed in force.",
+)
+DOWNSTREAM_CONNECTIONS = Metric(
+    "mcp_gateway_downstream_connections",
+    "gauge",
+    "Open client connections.",
+    ("face",),
+    (("face", ("http", "websocket")),),
+)
+RECORDS = Metric(
+    "mcp_gateway_records_total",
+    "counter",
+    "Interactions recorded into the spool, and what became of them.",
+    ("state",),
+    (("state", ("recorded", "shipped", "dead_lettered")),),
+)
+RECORDS_DROPPED = Metric(
+    "mcp_gateway_records_dropped_total",
+    "counter",
+    "Records lost, by reason.",
+    ("reason",),
+    (("reason", ("queue_full", "disk", "spool_full", "expired")),),
+)
+RECORDING_LAG = Metric(
+    "mcp_gateway_recording_lag_seconds",
+    "gauge",
+    "Age of the oldest record that the database does not have yet.",
+)
+SPOOL_BYTES = Metric("mcp_gateway_recording_spool_bytes", "gauge", "Size of the spool.")
+
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
