@@ -1,0 +1,1 @@
+"""Pure algorithms of how much, how often and whether again. Time is passed in, never read."""
