@@ -1,0 +1,119 @@
+"""How a simulated provider behaves: whose wire it speaks, what it allows, how long it takes.
+
+The simulator stands in for a provider where there is no key or no network: on a laptop, in
+tests, under load. It enforces an account's limits as the named provider does, so what is
+tuned against it holds against the real one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mcp_gateway.api.fields import Count, DurationOrZero, Model, ModelName, Ratio
+from mcp_gateway.api.limits import ModelLimits
+
+Wire = Literal["kimi", "glm"]
+FailureKind = Literal[
+    "concurrency",
+    "frequency",
+    "tokens",
+    "quota",
+    "overload",
+    "credential",
+    "serverError",
+    "stall",
+    "reset",
+    "garbage",
+    "slowBody",
+    "midStream",
+]
+Spread = Annotated[float, Field(ge=0.0, le=5.0)]
+
+
+class LogNormal(Model):
+    """A time drawn anew for each use, spread as the logarithm of a normal distribution."""
+
+    median: DurationOrZero = 0.0
+    """Half of the times are shorter: `800ms`. `0s` switches this part of the latency off."""
+
+    sigma: Spread = 0.5
+    """Spread, the standard deviation of the logarithm: at 0.5 one time in twenty is 2.3 times the
+    median or more; 0 makes every time the median."""
+
+
+class SimulatedLatency(Model):
+    """How long an answer takes: `base` + tokens of the answer times `perToken`."""
+
+    base: LogNormal = LogNormal(median=0.2, sigma=0.3)
+    """Time before the first token, whatever the answer's length."""
+
+    per_token: LogNormal = LogNormal(median=0.005, sigma=0.0)
+    """Time of each token. Drawn once per answer: a busy minute is slow from end to end."""
+
+    first_token: DurationOrZero | None = None
+    """A fixed time to the first token of a stream, in place of `base`. Then a stream is even,
+    which is what a test of streaming wants."""
+
+
+class SimulatedTokens(Model):
+    """How long the answers are, in tokens."""
+
+    median: Count = 40
+    """Half of the answers are shorter. A request's `max_tokens` ends an answer before."""
+
+    sigma: Spread = 0.6
+    """Spread, the standard deviation of the logarithm; 0 makes every answer the median."""
+
+    max: Count = 4_000
+    """The longest answer."""
+
+
+class SimulatedFailure(Model):
+    """A failure mixed into the answers: `{kind: overload, ratio: 0.05}`."""
+
+    kind: FailureKind
+    """What goes wrong. `concurrency`, `frequency`, `tokens`, `quota`, `overload`, `credential` and
+    `serverError` are answers with the wire's own codes; `stall` never answers, `reset` cuts
+    the connection before the answer, `garbage` answers with no HTTP, `slowBody` sends a byte
+    at a time, `midStream` breaks off in the middle of an answer."""
+
+    ratio: Ratio
+    """The part of the requests that fail this way: 0.05 is one in twenty."""
+
+
+class SimulatorSettings(Model):
+    """A simulated provider account. What is not given is not limited."""
+
+    wire: Wire = "kimi"
+    """Whose wire it speaks: its paths, codes, headers and limits."""
+
+    concurrency: Count | None = None
+    """Requests in flight at once, per key; one more is refused as the provider does. On the
+    `glm` wire this counts per model."""
+
+    requests_per_minute: Count | None = None
+    """Requests started within a minute, per key."""
+
+    tokens_per_minute: Count | None = None
+    """Tokens within a minute, per key."""
+
+    by_model: Annotated[dict[ModelName, ModelLimits], Field(max_length=256)] = Field(default={})
+    """Limits of single models: `{glm-5: {concurrency: 5}}`."""
+
+    models: Annotated[list[ModelName], Field(max_length=256)] = Field(default=[])
+    """What `GET /models` lists. Empty: a few names of the wire's family. Names of the family
+    that are not listed are answered too, so that a sample does not age."""
+
+    latency: SimulatedLatency = SimulatedLatency()
+    """How long answers take."""
+
+    answer_tokens: SimulatedTokens = SimulatedTokens()
+    """How long answers are."""
+
+    failures: Annotated[list[SimulatedFailure], Field(max_length=32)] = Field(default=[])
+    """Failures mixed in. The sum of the ratios is at most 1."""
+
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
+    """Start of the random numbers: the same requests in the same order are answered the same."""

@@ -1,0 +1,115 @@
+"""What the operator writes into the resource: what it sees, and what it thinks of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mcp_gateway.api.fields import Observed
+
+Text = Annotated[str, Field(max_length=32_768)]
+Word = Annotated[str, Field(max_length=1_024)]
+Number = Annotated[int, Field(ge=0)]
+
+
+class Condition(Observed):
+    """One thing that is true, false or unknown of the resource."""
+
+    type: Annotated[str, Field(max_length=316, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """Which thing: `Ready`, `Progressing`, `ConfigApplied`, `ProvidersReachable`, `Tuned`,
+    `Degraded`."""
+
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    """Why, in one word for programs."""
+
+    message: Text = ""
+    """Why, in a sentence for people."""
+
+    last_transition_time: Annotated[str, Field(max_length=64)]
+    """When `status` last changed, in RFC 3339."""
+
+    observed_generation: Number = 0
+    """The generation of the resource that this was said of."""
+
+
+class Recommendation(Observed):
+    """What the tuner would do with a provider account."""
+
+    lower: Number
+    """Requests in flight that demand needs at least."""
+
+    target: Number
+    """Requests in flight it would allow."""
+
+    upper: Number
+    """The account's ceiling as it is known."""
+
+    reason: Text = ""
+    """What it saw, in a sentence."""
+
+
+class ProviderStatus(Observed):
+    """One provider account, over all pods."""
+
+    name: Word
+    """The provider's name in the document."""
+
+    reachable: bool | None = None
+    """Whether the last probe, from one pod, was answered."""
+
+    message: Text = ""
+    """What the last probe found."""
+
+    ceiling: Number | None = None
+    """Requests that the whole account may have in flight, as it is known now."""
+
+    granted: Number | None = None
+    """The sum of the pods' shares."""
+
+    in_flight: Number | None = None
+    """Requests in flight now."""
+
+    waiting: Number | None = None
+    """Requests waiting for a connection now."""
+
+    refused: Number | None = None
+    """Concurrency refusals since the ceiling last changed."""
+
+    recommendation: Recommendation | None = None
+    """What the tuner would do, in mode `Recommend`."""
+
+
+class Status(Observed):
+    """What is seen of an MCPGateway. Written by the operator alone."""
+
+    observed_generation: Number = 0
+    """The generation of the resource that the rest was said of."""
+
+    conditions: Annotated[list[Condition], Field(max_length=32)] = Field(default=[])
+    """What is true of it."""
+
+    replicas: Number = 0
+    """Pods there are; the scale subresource shows it."""
+
+    ready_replicas: Number = 0
+    """Pods that serve."""
+
+    selector: Word = ""
+    """Label selector of the pods, for the scale subresource."""
+
+    endpoint: Word = ""
+    """Where clients reach it from within the cluster."""
+
+    config_generation: Number = 0
+    """Number of the configuration that pods are to run: a counter of changes to the part of
+    the spec that concerns them."""
+
+    config_applied: Word = ""
+    """How many pods run it: `2/2`."""
+
+    providers: Annotated[list[ProviderStatus], Field(max_length=64)] = Field(default=[])
+    """The provider accounts."""
