@@ -9,7 +9,7 @@ An account outlives the documents it is configured by.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcp_gateway.api import Provider as ProviderSpec
 from mcp_gateway.errors import (
@@ -38,9 +38,11 @@ from mcp_gateway.upstream.pool import Lease, Pool
 
 QUOTA_RESET = 300.0
 """Seconds the breaker stays open on a quota refusal that names no reset."""
+MAX_QUOTA_RESET = 8 * 86_400.0
+"""A week's window and a day: a longer reset is a misread message, not a plan."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Account:
     """A provider account that takes attempts.
 
@@ -49,7 +51,9 @@ class Account:
         provider: the translator.
         pool: lends the connections.
         breaker, rates, meters: what learns and what counts.
-        lanes: models with a concurrency limit of their own.
+        model_rates: rates of single models, where the provider limits those.
+        lanes_by_model: each model has a concurrency limit of its own.
+        last_error: the last failure, for people.
     """
 
     spec: ProviderSpec
@@ -59,8 +63,9 @@ class Account:
     rates: Rates
     meters: AccountMeters
     timeouts: Timeouts
-    by_model: bool
     loop: asyncio.AbstractEventLoop
+    model_rates: dict[str, Rates] = field(default_factory=dict)
+    lanes_by_model: bool = False
     last_error: str = ""
 
     @property
@@ -75,7 +80,7 @@ class Account:
 
     def available(self) -> bool:
         """The breaker lets requests through."""
-        return self.breaker.ready(self.loop.time())
+        return self.breaker.retry_after(self.loop.time()) == 0.0
 
     async def attempt(self, exchange: Exchange, call: ChatCall, model: str) -> ChatAnswer:
         """Make one attempt and let the account learn from it.
@@ -87,39 +92,30 @@ class Account:
         """
         attempt = Attempt(self.spec.name, model)
         exchange.attempts.append(attempt)
+        lease: Lease | None = None
         try:
             lease = await self._lease(exchange, model)
+            attempt.queue = lease.waited
+            if self.rates.limited or self.model_rates:
+                attempt.queue += await self._take_rates(exchange, call, model)
+            self._ask_breaker()
+            answer = await self._send(exchange, lease, call, attempt)
+        except (UpstreamError, RemoteProtocolError) as error:
+            error.provider = self.spec.name
+            attempt.outcome = judge(error).outcome or error.reason
+            self.last_error = f"{error.reason}: {error}"
+            raise
         except GatewayError as error:
             attempt.outcome = error.reason
             raise
-        started = self.loop.time()
-        try:
-            attempt.queue = lease.waited
-            exchange.queued += lease.waited
-            await self._admit(exchange, call, attempt)
-            started = self.loop.time()
-            answer = await self._send(exchange, lease, call, model)
-        except ProviderRefused as exc:
-            self._learn(exc.refusal, lease)
-            error = refused(exc.refusal, self.spec.name)
-            attempt.status = exc.refusal.status
-            self._failed(error, attempt)
-            raise error from exc
-        except (UpstreamError, RemoteProtocolError) as error:
-            error.provider = self.spec.name
-            self._failed(error, attempt)
-            raise
         except asyncio.CancelledError:
             attempt.outcome = "cancelled"
-            self.breaker.ignored(self.loop.time())
-            self.meters.attempts("cancelled").add()
             raise
         finally:
-            lease.release()
-            attempt.upstream = self.loop.time() - started
+            if lease is not None:
+                lease.release()
+            exchange.queued += attempt.queue
             exchange.upstream += attempt.upstream
-        attempt.status = 200
-        self._succeeded(answer, call, attempt)
         return answer
 
     async def _lease(self, exchange: Exchange, model: str) -> Lease:
@@ -128,78 +124,109 @@ class Account:
             raise DeadlineExceeded("the request's deadline passed before an attempt began")
         return await self.pool.acquire(
             client=exchange.client.name,
-            lane=model if self.by_model else "",
+            lane=model if self.lanes_by_model else "",
             deadline=deadline,
         )
 
-    async def _admit(self, exchange: Exchange, call: ChatCall, attempt: Attempt) -> None:
-        """Wait for the account's rates, then ask the breaker, right before the send."""
-        if self.rates.limited:
-            patience = self.loop.time() + self.spec.pool.acquire_timeout
-            if exchange.deadline is not None:
-                patience = min(patience, exchange.deadline)
-            waited = await self.rates.take(call, patience)
+    async def _take_rates(self, exchange: Exchange, call: ChatCall, model: str) -> float:
+        """Wait for the account's turn and the model's; seconds waited."""
+        until = self.loop.time() + self.spec.pool.acquire_timeout
+        if exchange.deadline is not None:
+            until = min(until, exchange.deadline)
+        total = 0.0
+        for rates in (self.rates, self.model_rates.get(model)):
+            if rates is None or not rates.limited:
+                continue
+            waited = await rates.take(call, until)
             if waited is None:
                 raise PoolTimeout(
-                    f"{self.spec.name} is at its rate limit for longer than this request can wait",
-                    provider=self.spec.name,
+                    f"{self.spec.name} is at its rate limit for longer than this request can wait"
                 )
-            attempt.queue += waited
-            exchange.queued += waited
+            total += waited
+        return total
+
+    def _ask_breaker(self) -> None:
+        """Right before the send: what was allowed must be followed by an outcome."""
         now = self.loop.time()
         if not self.breaker.allow(now):
             raise CircuitOpen(
                 f"{self.spec.name} is not called for now: its circuit breaker is open",
-                provider=self.spec.name,
                 retry_after=self.breaker.retry_after(now),
             )
 
     async def _send(
-        self, exchange: Exchange, lease: Lease, call: ChatCall, model: str
+        self, exchange: Exchange, lease: Lease, call: ChatCall, attempt: Attempt
     ) -> ChatAnswer:
-        timeouts = self.timeouts
-        if exchange.deadline is not None:
-            left = exchange.deadline - self.loop.time()
-            if left < timeouts.total:
-                timeouts = replace(timeouts, total=max(left, 0.001))
-        if exchange.sink is None:
-            return await self.provider.complete(lease.connection, call, model, timeouts)
-        return await self.provider.stream(lease.connection, call, model, timeouts, exchange.sink)
+        started = self.loop.time()
+        timeouts = self._timeouts(exchange, started)
+        try:
+            if exchange.sink is None:
+                answer = await self.provider.complete(
+                    lease.connection, call, attempt.model, timeouts
+                )
+            else:
+                answer = await self.provider.stream(
+                    lease.connection, call, attempt.model, timeouts, exchange.sink
+                )
+        except ProviderRefused as exc:
+            error = refused(exc.refusal, self.spec.name)
+            attempt.status = exc.refusal.status
+            self._learn(exc.refusal, lease, attempt.model)
+            self._failed(error)
+            raise error from exc
+        except (UpstreamError, RemoteProtocolError) as failure:
+            self._failed(failure)
+            raise
+        except BaseException:
+            self.breaker.ignored(self.loop.time())
+            self.meters.attempts("cancelled").add()
+            raise
+        finally:
+            attempt.upstream = self.loop.time() - started
+        attempt.status = 200
+        self._succeeded(answer, call, attempt)
+        return answer
 
-    def _learn(self, refusal: Refusal, lease: Lease) -> None:
+    def _timeouts(self, exchange: Exchange, now: float) -> Timeouts:
+        if exchange.deadline is None:
+            return self.timeouts
+        left = max(exchange.deadline - now, 0.001)
+        return replace(self.timeouts, total=left) if left < self.timeouts.total else self.timeouts
+
+    def _learn(self, refusal: Refusal, lease: Lease, model: str) -> None:
         now = self.loop.time()
+        rates = self.model_rates.get(model, self.rates)
         match refusal.kind:
             case RefusalKind.CONCURRENCY:
                 lease.refused()
             case RefusalKind.FREQUENCY:
-                self.rates.drain_requests(now, refusal.retry_after)
+                rates.drain_requests(now, refusal.retry_after)
             case RefusalKind.TOKENS:
-                self.rates.drain_tokens(now, refusal.retry_after)
+                rates.drain_tokens(now, refusal.retry_after)
             case RefusalKind.QUOTA:
                 seconds = refusal.reset_after or refusal.retry_after or QUOTA_RESET
-                self.breaker.open_until(now, now + seconds)
+                self.breaker.open_until(now, now + min(seconds, MAX_QUOTA_RESET))
             case _:
                 pass
 
-    def _failed(self, error: GatewayError, attempt: Attempt) -> None:
+    def _failed(self, error: GatewayError) -> None:
         verdict = judge(error)
-        attempt.outcome = verdict.outcome or error.reason
-        self.last_error = f"{error.reason}: {error}"
         now = self.loop.time()
         if verdict.counts:
             self.breaker.failed(now)
-        elif not isinstance(error, CircuitOpen | PoolTimeout):
+        else:
             self.breaker.ignored(now)
-        if verdict.outcome:
-            self.meters.attempts(verdict.outcome).add()
+        self.meters.attempts(verdict.outcome).add()
 
     def _succeeded(self, answer: ChatAnswer, call: ChatCall, attempt: Attempt) -> None:
         now = self.loop.time()
         self.breaker.succeeded(now)
-        if self.rates.limited:
-            self.rates.settle(now, call, answer)
+        if self.rates.limited or self.model_rates:
+            for rates in (self.rates, self.model_rates.get(attempt.model)):
+                if rates is not None:
+                    rates.settle(now, call, answer)
         meters = self.meters
-        meters.ok.add()
+        meters.ok.value += 1.0
         meters.duration.observe(attempt.upstream)
-        meters.input_tokens.add(answer.prompt_tokens)
-        meters.output_tokens.add(answer.completion_tokens)
+        meters.input_tokens.value += answer.prompt_tokens
+        meters.output_tokens.value += answer.completion_tokens

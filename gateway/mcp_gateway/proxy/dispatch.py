@@ -67,6 +67,7 @@ class Dispatcher:
             (call.provider, call.model, exchange.tool, exchange.method, exchange.client.name)
         )
         exchange.route = route.name
+        exchange.keep = route.keep
         self._budget.deposit(self._loop.time())
         if exchange.sink is not None:
             exchange.sink = FirstToken(exchange, self._loop)
@@ -116,11 +117,15 @@ class Dispatcher:
         retries: int,
     ) -> Backend:
         """Nobody else can take it: wait out the backoff and ask the same provider again."""
-        if not self._policy.allows(verdict.failure, retries):
+        wait = error.retry_after
+        if not self._policy.allows(verdict.failure, retries) or (
+            # A wait this long is the client's to make, with its connection closed.
+            wait is not None and wait > self._policy.max_backoff
+        ):
             raise error
         if verdict.failure is FailureClass.STALE:
             return backend
-        delay = self._policy.delay(retries, error.retry_after, self._rng.random())
+        delay = self._policy.delay(retries, wait, self._rng.random())
         if exchange.deadline is not None and self._loop.time() + delay >= exchange.deadline:
             raise DeadlineExceeded(
                 f"no time is left for another attempt; the last one failed: {error}"
@@ -131,27 +136,26 @@ class Dispatcher:
 
     def _none_available(self, route: Route) -> GatewayError:
         now = self._loop.time()
-        waits = [
-            self._accounts[backend.provider].breaker.retry_after(now) for backend in route.backends
-        ]
+        waits = [self._accounts[b.provider].breaker.retry_after(now) for b in route.backends]
         names = ", ".join(dict.fromkeys(backend.provider for backend in route.backends))
         return NoProviderAvailable(
             f"route {route.name!r} has no provider that can be called now "
             f"({names}: circuit breaker open or weight 0)",
-            retry_after=min((wait for wait in waits if wait is not None), default=None),
+            retry_after=min(waits),
         )
 
 
 class FirstToken:
-    """A sink in front of the listener's, which notes when the first token passed."""
+    """A sink in front of the listener's: notes the first token, keeps what is to be recorded."""
 
-    __slots__ = ("_exchange", "_loop", "_send", "_sink")
+    __slots__ = ("_exchange", "_keep", "_loop", "_send", "_sink")
 
     def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         assert exchange.sink is not None, "only a streamed exchange has a first token"
         self._sink = exchange.sink
         self._send = exchange.sink.send
         self._exchange = exchange
+        self._keep = exchange.events if exchange.keep.responses else None
         self._loop = loop
 
     def send(self, event: StreamEvent) -> None:
@@ -160,6 +164,8 @@ class FirstToken:
         exchange.streamed = True
         if exchange.first_token is None and (event.content or event.reasoning):
             exchange.first_token = self._loop.time() - exchange.started
+        if self._keep is not None:
+            self._keep.append(event.data)
         self._send(event)
 
     @property

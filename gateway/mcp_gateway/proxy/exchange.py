@@ -6,12 +6,12 @@ log, the metrics and the recording. It belongs to one task and is never shared.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mcp_gateway.protocol.jsonrpc import MessageType
-from mcp_gateway.providers.base import ChatAnswer, ChatCall, Sink
+from mcp_gateway.providers.base import ChatCall, Sink
+from mcp_gateway.proxy.pattern import Fullmatch
 
 
 class Face(StrEnum):
@@ -41,17 +41,31 @@ class Client:
 
     Attributes:
         name: the key's or the token's name; `anonymous` where none was asked for.
-        models: the models it may call, as a pattern on the whole name; None means all.
+        models: true for the names of models it may call; None means all.
         requests_per_second, burst: its own rate; None leaves it to the document's.
     """
 
     name: str = "anonymous"
-    models: re.Pattern[str] | None = None
+    models: Fullmatch | None = None
     requests_per_second: float | None = None
     burst: int | None = None
 
 
 ANONYMOUS = Client()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which content of an exchange is recorded, besides what is measured about it."""
+
+    prompts: bool = False
+    responses: bool = False
+
+    def __bool__(self) -> bool:
+        return self.prompts or self.responses
+
+
+METADATA = Keep()
 
 
 @dataclass(slots=True)
@@ -82,6 +96,14 @@ class Exchange:
         sink: where streamed events go; None means the client wants one whole answer.
         request_id: the JSON-RPC id as text, or the client's own request header.
         traceparent: W3C trace context as it came in, or empty.
+
+    What is learned on the way:
+        client, route, provider, model: who asked, and where it went.
+        attempts: tries at providers, in order.
+        queued, upstream: seconds spent waiting, and on the wire.
+        first_token: seconds from `started` to the first streamed token.
+        streamed: a byte of an answer went to the client; from then on nothing is tried again.
+        keep, events: what the recording wants of the content, and the streamed events kept.
     """
 
     id: str
@@ -109,4 +131,5 @@ class Exchange:
     upstream: float = 0.0
     first_token: float | None = None
     streamed: bool = False
-    answer: ChatAnswer | None = None
+    keep: Keep = METADATA
+    events: list[bytes] = field(default_factory=list)

@@ -1,13 +1,14 @@
 """An account's request and token rates, as the gateway keeps to them.
 
 Tokens are charged by an estimate when a request starts and corrected by the provider's count
-when it ends, so the bucket may be below zero for a while.
+when it ends, so a bucket may be below zero for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from mcp_gateway.api.limits import AccountLimits, ModelLimits
 from mcp_gateway.limits.rate import TokenBucket
 from mcp_gateway.providers.base import ChatAnswer, ChatCall
 
@@ -15,102 +16,121 @@ CHARACTERS_PER_TOKEN = 4
 DEFAULT_ANSWER_TOKENS = 256
 DRAINED = 1.0
 """Seconds a bucket stays empty after a refusal that names no time."""
+MINUTE, DAY = 60.0, 86_400.0
+BURST_SECONDS = 10.0
+"""So much of a rate may be used at once. Providers count in windows, and a whole minute's worth
+in one second would be refused by those whose window slides."""
 
 
 class Rates:
-    """Requests and tokens per minute of one account; None is no limit.
+    """Requests per minute, tokens per minute and tokens per day of one account or model.
 
-    Raises nothing: a request that cannot have its turn in time gets None from `take`.
+    What is not limited has no bucket, until the provider refuses for it: then the bucket that
+    the refusal drains is made.
     """
 
-    def __init__(
-        self,
-        requests_per_minute: float | None,
-        tokens_per_minute: float | None,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    __slots__ = ("_daily", "_loop", "_requests", "_tokens", "limited")
+
+    def __init__(self, limits: AccountLimits | ModelLimits, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.requests: TokenBucket | None = None
-        self.tokens: TokenBucket | None = None
-        self.configure(requests_per_minute, tokens_per_minute)
+        self._requests: TokenBucket | None = None
+        self._tokens: TokenBucket | None = None
+        self._daily: TokenBucket | None = None
+        self.configure(limits)
 
-    def configure(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
-        """Set both rates; what has been used stays used."""
-        now = self._loop.time()
-        self.requests = _configured(self.requests, requests_per_minute, now)
-        self.tokens = _configured(self.tokens, tokens_per_minute, now)
+    def configure(self, limits: AccountLimits | ModelLimits) -> None:
+        """Set the rates; what has been used of those that stay is still used."""
+        per_day = limits.tokens_per_day if isinstance(limits, AccountLimits) else None
+        self.set_requests(limits.requests_per_minute)
+        self.set_tokens(limits.tokens_per_minute)
+        self._daily = _configured(self._daily, per_day, DAY, DAY)
+        self._refresh()
 
-    @property
-    def limited(self) -> bool:
-        """At least one rate is in force."""
-        return self.requests is not None or self.tokens is not None
+    def set_requests(self, per_minute: float | None) -> None:
+        """Set the requests per minute; None takes the bound away."""
+        self._requests = _configured(self._requests, per_minute, MINUTE, BURST_SECONDS)
+        self._refresh()
+
+    def set_tokens(self, per_minute: float | None) -> None:
+        """Set the tokens per minute; None takes the bound away."""
+        self._tokens = _configured(self._tokens, per_minute, MINUTE, BURST_SECONDS)
+        self._refresh()
 
     async def take(self, call: ChatCall, until: float) -> float | None:
         """Wait for a turn until `until` (loop time); seconds waited, or None if it is too far."""
         started = now = self._loop.time()
-        estimate = estimated_tokens(call) if self.tokens is not None else 0
-        while True:
-            wait = self._try(now, estimate)
-            if wait == 0.0:
-                return now - started
+        estimate = 0 if self._tokens is self._daily is None else estimated_tokens(call)
+        while (wait := self._try(now, estimate)) > 0.0:
             if now + wait > until:
                 return None
             await asyncio.sleep(wait)
             now = self._loop.time()
-
-    def _try(self, now: float, estimate: int) -> float:
-        if self.tokens is not None:
-            # An estimate above the bucket's size would wait for ever: it is charged whole,
-            # and the bucket pays it back below zero.
-            wait = self.tokens.take(now, min(estimate, self.tokens.burst))
-            if wait > 0.0:
-                return wait
-        if self.requests is not None:
-            wait = self.requests.take(now)
-            if wait > 0.0:
-                if self.tokens is not None:
-                    self.tokens.give_back(min(estimate, self.tokens.burst))
-                return wait
-        return 0.0
+        return now - started
 
     def settle(self, now: float, call: ChatCall, answer: ChatAnswer) -> None:
         """Correct the token charge by the provider's own count, where it said one."""
         used = answer.prompt_tokens + answer.completion_tokens
-        if self.tokens is not None and used:
-            charged = min(estimated_tokens(call), self.tokens.burst)
-            if used > charged:
-                self.tokens.charge(now, used - charged)
-            else:
-                self.tokens.give_back(charged - used)
+        if not used or self._tokens is self._daily is None:
+            return
+        missing = used - estimated_tokens(call)
+        for bucket in (self._tokens, self._daily):
+            if bucket is not None:
+                bucket.charge(now, missing) if missing > 0 else bucket.give_back(-missing)
 
     def drain_requests(self, now: float, seconds: float | None) -> None:
         """The provider refused for frequency: send nothing for `seconds`."""
-        if self.requests is None:
-            self.requests = _unlimited()
-        self.requests.drain(now, seconds if seconds is not None else DRAINED)
+        self._requests = self._requests or _unlimited()
+        self._requests.drain(now, seconds if seconds is not None else DRAINED)
+        self._refresh()
 
     def drain_tokens(self, now: float, seconds: float | None) -> None:
         """The provider refused for tokens: send nothing for `seconds`."""
-        if self.tokens is None:
-            self.tokens = _unlimited()
-        self.tokens.drain(now, seconds if seconds is not None else DRAINED)
+        self._tokens = self._tokens or _unlimited()
+        self._tokens.drain(now, seconds if seconds is not None else DRAINED)
+        self._refresh()
+
+    def levels(self, now: float) -> dict[str, float]:
+        """What is left in each bucket, for people: requests, tokens, tokens of the day."""
+        named = {"requests": self._requests, "tokens": self._tokens, "tokensOfDay": self._daily}
+        return {name: round(b.level(now), 1) for name, b in named.items() if b is not None}
+
+    def _try(self, now: float, estimate: int) -> float:
+        """Take from every bucket or from none; the longest wait, 0.0 when taken."""
+        taken: list[tuple[TokenBucket, float]] = []
+        for bucket, amount in (
+            (self._requests, 1),
+            (self._tokens, estimate),
+            (self._daily, estimate),
+        ):
+            if bucket is None:
+                continue
+            wait = bucket.take(now, amount)
+            if wait > 0.0:
+                for earlier, back in taken:
+                    earlier.give_back(back)
+                return wait
+            taken.append((bucket, amount))
+        return 0.0
+
+    def _refresh(self) -> None:
+        self.limited = not (self._requests is self._tokens is self._daily is None)
 
 
 def estimated_tokens(call: ChatCall) -> int:
     """A guess of prompt and answer together, from sizes alone."""
-    prompt = len(bytes(call.fields["messages"])) // CHARACTERS_PER_TOKEN
+    prompt = len(memoryview(call.fields["messages"])) // CHARACTERS_PER_TOKEN
     answer = bytes(call.fields.get("max_tokens", b""))
     return prompt + (int(answer) if answer.isdigit() else DEFAULT_ANSWER_TOKENS)
 
 
 def _configured(
-    bucket: TokenBucket | None, per_minute: float | None, now: float
+    bucket: TokenBucket | None, amount: float | None, period: float, burst_seconds: float
 ) -> TokenBucket | None:
-    if per_minute is None:
+    if amount is None:
         return None
-    # A burst of a sixth: providers count in windows, and a whole minute's worth at once would
-    # be refused by those whose window slides.
-    rate, burst = per_minute / 60.0, max(per_minute / 6.0, 1.0)
+    # A share of nothing at all cannot be a rate; it is as slow as makes no difference.
+    rate = max(amount, 1e-6) / period
+    burst = max(rate * burst_seconds, 1.0)
     if bucket is None:
         return TokenBucket(rate, burst)
     bucket.configure(rate, burst)

@@ -6,17 +6,16 @@ microseconds, and what clients send repeats, so the answer is remembered in a bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import re2
 
 from mcp_gateway.errors import NoRoute
 from mcp_gateway.proxy.balancer import Backend, Strategy
+from mcp_gateway.proxy.exchange import METADATA, Keep
+from mcp_gateway.proxy.pattern import Fullmatch
 
 REMEMBERED = 4096
 
-Fullmatch = Callable[[str], object]
 Key = tuple[str, str, str, str, str]
 
 
@@ -29,24 +28,18 @@ class Route:
         matchers: (position in the key, pattern) of each field that the document constrains.
         backends: sorted by priority.
         strategy: how to choose among them.
+        keep: what the recording keeps of the content.
     """
 
     name: str
     matchers: tuple[tuple[int, Fullmatch], ...]
     backends: tuple[Backend, ...]
     strategy: Strategy
+    keep: Keep = METADATA
 
     def matches(self, key: Key) -> bool:
         """Every constrained field matches as a whole."""
         return all(fullmatch(key[position]) for position, fullmatch in self.matchers)
-
-
-def compile_pattern(pattern: str) -> Fullmatch:
-    """A predicate that is true where RE2 `pattern` matches the whole value."""
-    options = re2.Options()
-    options.log_errors = False
-    fullmatch: Fullmatch = re2.compile(pattern, options).fullmatch
-    return fullmatch
 
 
 class Router:

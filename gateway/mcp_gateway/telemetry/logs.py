@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 import time
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import msgspec
@@ -29,8 +30,14 @@ _encode = _encoder.encode
 
 def timestamp(seconds: float) -> str:
     """UTC in RFC 3339 with milliseconds, from seconds since the epoch."""
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    """Formatting a date costs more than all the rest of a line, and a second has many lines."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 class JSONFormatter(logging.Formatter):

@@ -8,7 +8,6 @@ nothing about a key. The final comparison is constant-time all the same.
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Protocol
@@ -18,6 +17,7 @@ from mcp_gateway.errors import PermissionDenied, Unauthenticated
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import ANONYMOUS, Client, Exchange
 from mcp_gateway.proxy.middleware import Handler
+from mcp_gateway.proxy.pattern import compile_pattern
 
 
 class TokenVerifier(Protocol):
@@ -57,7 +57,7 @@ class AuthLayer:
                 "`Authorization: Bearer ...`"
             )
         allowed, call = exchange.client.models, exchange.call
-        if call is not None and allowed is not None and not allowed.fullmatch(call.model):
+        if call is not None and allowed is not None and not allowed(call.model):
             raise PermissionDenied(
                 f"the key of client {exchange.client.name!r} does not allow "
                 f"model {call.model[:100]!r}"
@@ -83,7 +83,7 @@ class AuthLayer:
 def _client(key: ClientKey) -> tuple[bytes, Client]:
     client = Client(
         name=key.name,
-        models=re.compile(key.models) if key.models is not None else None,
+        models=compile_pattern(key.models) if key.models is not None else None,
         requests_per_second=key.requests_per_second,
         burst=key.burst,
     )

@@ -7,7 +7,6 @@ expires, in a bounded table under its digest.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +15,7 @@ from typing import Any
 import httpx
 import jwt
 
-from mcp_gateway.api import JWTAuth
+from mcp_gateway.api.auth import JWT
 from mcp_gateway.errors import Unauthenticated
 from mcp_gateway.proxy.exchange import Client
 
@@ -38,7 +37,7 @@ class _Verified:
 class JWTVerifier:
     """Verifies tokens of one issuer. Owned by a snapshot; holds no connection between fetches."""
 
-    def __init__(self, settings: JWTAuth) -> None:
+    def __init__(self, settings: JWT) -> None:
         self._settings = settings
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = float("-inf")
@@ -83,7 +82,7 @@ class JWTVerifier:
         if self._settings.models_claim is not None:
             listed = claims.get(self._settings.models_claim, [])
             names = [listed] if isinstance(listed, str) else listed
-            models = re.compile("|".join(re.escape(str(model)) for model in names))
+            models = frozenset(map(str, names)).__contains__
         return Client(name=name[:128], models=models)
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:

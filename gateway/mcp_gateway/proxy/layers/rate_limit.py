@@ -69,5 +69,4 @@ class RateLimitLayer:
             rate = client.requests_per_second
             return TokenBucket(rate, float(client.burst or max(1.0, rate)))
         assert self._settings is not None, "a bucket is made only where a rate is set"
-        rate = self._settings.requests / self._settings.per
-        return TokenBucket(rate, float(self._settings.burst))
+        return TokenBucket(self._settings.per_second, float(self._settings.burst_size))

@@ -1,0 +1,54 @@
+# The door to everything. `make run` and `make test` need Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test unit integration lint format types bench generate clean
+
+help:  ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' --constraint constraints.txt
+	@$(BIN)/python -m pip install --quiet --editable '.[supabase]' --group dev --constraint constraints.txt
+	@touch $@
+
+setup: $(STAMP)  ## Create the environment
+
+run: $(STAMP)  ## Run a gateway with two simulated providers: no keys, no cluster
+	@$(BIN)/mcp-gateway run manifests/samples/quickstart.yaml
+
+test: $(STAMP)  ## Run every test
+	@$(BIN)/python -m pytest
+
+unit: $(STAMP)  ## Run the tests that need no sockets
+	@$(BIN)/python -m pytest -m 'not integration'
+
+integration: $(STAMP)  ## Run the tests that need sockets
+	@$(BIN)/python -m pytest -m integration
+
+lint: $(STAMP)  ## Check style, and that imports go down the floors
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)  ## Rewrite in the project's style
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+types: $(STAMP)  ## Check types
+	@$(BIN)/mypy
+
+bench: $(STAMP)  ## Measure CPU per request beside nginx
+	@$(BIN)/python -m tests.perf
+
+generate: $(STAMP)  ## Rewrite the CRD and the reference pages from the code
+	@$(BIN)/python -m docs.generate
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache dist build

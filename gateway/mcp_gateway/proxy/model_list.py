@@ -1,0 +1,66 @@
+"""The models of one account: asked for once in a while, remembered, never waited for long.
+
+Providers rotate their models, so nothing is hard-coded: `GET /models` is the truth, and what
+the document lists stands in where a provider has no such list or does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mcp_gateway.errors import GatewayError
+from mcp_gateway.providers.base import ProviderRefused
+from mcp_gateway.proxy.account import Account
+
+FRESH = 300.0
+RETRY = 30.0
+"""Seconds a failed question is not asked again: Kimi's lowest tier allows three requests a
+minute, and they are for the clients."""
+PATIENCE = 5.0
+CLIENT = "@models"
+MAX_MODELS = 2048
+
+
+class ModelList:
+    """Caches `GET /models` of one account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._models: Sequence[str] = ()
+        self._asked = float("-inf")
+        self._answered = False
+        self._asking = asyncio.Lock()
+
+    async def get(self) -> Sequence[str]:
+        """Model names in the provider's order; what is known is better than an error."""
+        listed = self._account.spec.models
+        if listed:
+            return listed
+        if not self._due():
+            return self._models
+        async with self._asking:
+            if self._due():
+                await self._ask()
+        return self._models
+
+    def _due(self) -> bool:
+        age = self._account.loop.time() - self._asked
+        return age > (FRESH if self._answered else RETRY)
+
+    async def _ask(self) -> None:
+        account = self._account
+        self._asked = account.loop.time()
+        try:
+            lease = await account.pool.acquire(
+                client=CLIENT, lane="", deadline=self._asked + PATIENCE
+            )
+            try:
+                models = await account.provider.models(lease.connection, account.timeouts)
+            finally:
+                lease.release()
+        except (GatewayError, ProviderRefused) as exc:
+            self._answered = False
+            account.last_error = f"models: {exc}"
+            return
+        self._models, self._answered = tuple(models[:MAX_MODELS]), True
