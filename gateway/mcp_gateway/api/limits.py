@@ -25,8 +25,9 @@ class ModelLimits(Model):
 
 
 class AccountLimits(Model):
-    """What the provider allows the account, over all its users. What is not given is learned
-    from refusals.
+    """What the provider allows the account, over all its users.
+
+    What is not given is learned from refusals.
     """
 
     concurrency: Count | None = None
@@ -65,8 +66,9 @@ class ModelShare(Model):
 
 
 class AccountShare(ModelShare):
-    """A part of what an account allows, given to this gateway. What is left out stays as it
-    is; see `model_fields_set`.
+    """A part of what an account allows, given to this gateway.
+
+    What is left out stays as it is; `model_fields_set` tells what was given.
     """
 
     by_model: Annotated[dict[ModelName, ModelShare], Field(max_length=256)] = Field(default={})

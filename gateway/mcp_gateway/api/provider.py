@@ -62,7 +62,8 @@ class Provider(Model):
     """The name clients, routes, metrics and logs use. It also names the tool `<name>_chat`."""
 
     type: ProviderType
-    """Whose wire and error codes it speaks. `openai` is any server with OpenAI's chat API; `simulator` runs inside the gateway and needs no key."""
+    """Whose wire and error codes it speaks. `openai` is any server with OpenAI's chat API;
+    `simulator` runs inside the gateway and needs no key."""
 
     endpoints: Annotated[list[Endpoint], Field(max_length=16)] = Field(default=[])
     """Addresses, weighted. Empty: the global site, `https://api.moonshot.ai/v1` for kimi and
