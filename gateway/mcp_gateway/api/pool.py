@@ -27,7 +27,8 @@ class Pool(Model):
 
     max_overflow: Annotated[int, Field(ge=0, le=10_000)] | None = None
     """Further connections under load, closed when they come back and nobody waits. Without it:
-    none, or 20 where `maxConnections` is not given either, no limit is known and tuning is `Off`."""
+    none; or 20 where `maxConnections` is not given either, no limit is known and tuning is
+    `Off`."""
 
     idle_timeout: Duration = 30.0
     """Time after which an unused connection above `minConnections` is closed. Providers close

@@ -11,23 +11,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import Count, DurationOrZero, Model, ModelName, Ratio
+from mcp_gateway.api.fields import Count, DurationOrZero, Model, ModelName, Ratio, Rule
 from mcp_gateway.api.limits import ModelLimits
 
 Wire = Literal["kimi", "glm"]
 FailureKind = Literal[
-    "concurrency",
-    "frequency",
-    "tokens",
-    "quota",
     "overload",
-    "credential",
-    "serverError",
+    "quota",
+    "server",
+    "unavailable",
     "stall",
     "reset",
+    "reset_midway",
     "garbage",
-    "slowBody",
-    "midStream",
+    "slow_body",
 ]
 Spread = Annotated[float, Field(ge=0.0, le=5.0)]
 
@@ -44,29 +41,26 @@ class LogNormal(Model):
 
 
 class SimulatedLatency(Model):
-    """How long an answer takes: `base` + tokens of the answer times `perToken`."""
+    """How long an answer takes: `firstToken`, then `perToken` for each token."""
 
-    base: LogNormal = LogNormal(median=0.2, sigma=0.3)
+    first_token: LogNormal = LogNormal(median=0.8, sigma=0.5)
     """Time before the first token, whatever the answer's length."""
 
-    per_token: LogNormal = LogNormal(median=0.005, sigma=0.0)
-    """Time of each token. Drawn once per answer: a busy minute is slow from end to end."""
-
-    first_token: DurationOrZero | None = None
-    """A fixed time to the first token of a stream, in place of `base`. Then a stream is even,
-    which is what a test of streaming wants."""
+    per_token: LogNormal = LogNormal(median=0.02, sigma=0.0)
+    """Time of each token. Drawn once per answer: a model's speed differs between answers more
+    than within one."""
 
 
 class SimulatedTokens(Model):
     """How long the answers are, in tokens."""
 
-    median: Count = 40
+    median: Count = 200
     """Half of the answers are shorter. A request's `max_tokens` ends an answer before."""
 
-    sigma: Spread = 0.6
+    sigma: Spread = 0.9
     """Spread, the standard deviation of the logarithm; 0 makes every answer the median."""
 
-    max: Count = 4_000
+    max: Count = 4_096
     """The longest answer."""
 
 
@@ -74,10 +68,10 @@ class SimulatedFailure(Model):
     """A failure mixed into the answers: `{kind: overload, ratio: 0.05}`."""
 
     kind: FailureKind
-    """What goes wrong. `concurrency`, `frequency`, `tokens`, `quota`, `overload`, `credential` and
-    `serverError` are answers with the wire's own codes; `stall` never answers, `reset` cuts
-    the connection before the answer, `garbage` answers with no HTTP, `slowBody` sends a byte
-    at a time, `midStream` breaks off in the middle of an answer."""
+    """What goes wrong. `overload`, `quota`, `server` (500) and `unavailable` (503) are answers
+    with the wire's own codes; `stall` never answers; `reset` cuts the connection before the
+    answer and `reset_midway` in it; `garbage` answers what is not HTTP; `slow_body` sends a
+    byte at a time."""
 
     ratio: Ratio
     """The part of the requests that fail this way: 0.05 is one in twenty."""
@@ -99,12 +93,14 @@ class SimulatorSettings(Model):
     tokens_per_minute: Count | None = None
     """Tokens within a minute, per key."""
 
+    tokens_per_day: Count | None = None
+    """Tokens within a day, per key."""
+
     by_model: Annotated[dict[ModelName, ModelLimits], Field(max_length=256)] = Field(default={})
     """Limits of single models: `{glm-5: {concurrency: 5}}`."""
 
     models: Annotated[list[ModelName], Field(max_length=256)] = Field(default=[])
-    """What `GET /models` lists. Empty: a few names of the wire's family. Names of the family
-    that are not listed are answered too, so that a sample does not age."""
+    """What `GET /models` lists and what can be called. Empty: a few names of the wire's family."""
 
     latency: SimulatedLatency = SimulatedLatency()
     """How long answers take."""
@@ -113,7 +109,16 @@ class SimulatorSettings(Model):
     """How long answers are."""
 
     failures: Annotated[list[SimulatedFailure], Field(max_length=32)] = Field(default=[])
-    """Failures mixed in. The sum of the ratios is at most 1."""
+    """Failures mixed in. The ratios add up to at most 1."""
 
-    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 1
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
     """Start of the random numbers: the same requests in the same order are answered the same."""
+
+    rules = (
+        Rule(
+            ("failures",),
+            lambda s: sum(failure.ratio for failure in s.failures) <= 1.0 + 1e-9,
+            "self.failures.map(f, f.ratio).sum() <= 1.000001",
+            "the ratios of failures must add up to at most 1",
+        ),
+    )
