@@ -1,0 +1,416 @@
+"""The spool: a SQLite file that holds records until they are shipped, or for good.
+
+Invariants. Sequence numbers only grow and are never used again, so the *watermark* (every
+record up to it was shipped or set aside) is one number. One thread of one process writes, and
+everything it is told since its last commit goes into one transaction: records, watermark and
+dead letters together. A commit is on the disk when it returns (`synchronous=FULL`), so a crash
+at any instant leaves a readable file that holds everything that was committed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mcp_gateway.errors import ConfigError
+
+APPLICATION_ID = 0x6D677770  # "mgwp": tells a spool from any other SQLite file
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    started REAL NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE TABLE dead_letters (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    started REAL NOT NULL,
+    body TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    died REAL NOT NULL
+);
+CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO state VALUES ('watermark', 0);
+CREATE VIEW interactions AS SELECT
+    seq, id, datetime(started, 'unixepoch') AS started, body ->> 'client' AS client,
+    body ->> 'route' AS route, body ->> 'provider' AS provider, body ->> 'model' AS model,
+    body ->> 'status' AS status, body ->> 'error' AS error, body ->> 'total_ms' AS total_ms,
+    body ->> 'prompt_tokens' AS prompt_tokens,
+    body ->> 'completion_tokens' AS completion_tokens, body
+FROM records;
+"""
+
+# One statement for many rows: sqlite3 lets go of the interpreter lock at every step, and
+# taking it back from a busy event loop can cost milliseconds. One step per 64 rows, not per row.
+_CHUNK = 64
+_INSERT = tuple(
+    "INSERT INTO records (id, started, body) VALUES " + ",".join(["(?,?,?)"] * rows)  # noqa: S608
+    for rows in range(_CHUNK + 1)
+)
+
+_PRUNE_STEP = 2000
+_ROOM_LEFT = 0.9
+"""Where the spool is full, the oldest records go until it is filled to this part."""
+
+_LOG = 8 << 20
+"""Bytes the write-ahead log may keep, out of the spool's size, and at most a quarter of it."""
+
+_SPARE = 16 << 20
+"""Free bytes the file may keep after a backlog was shipped; more goes back to the disk."""
+
+
+class Row(NamedTuple):
+    """A record on its way into the spool: its id, its start (epoch seconds), its JSON."""
+
+    id: str
+    started: float
+    body: str
+
+
+class Stored(NamedTuple):
+    """A record in the spool."""
+
+    seq: int
+    id: str
+    started: float
+    body: str
+
+
+class DeadLetter(NamedTuple):
+    """A record that its destination rejected, by its number in the spool, and why."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolSettings:
+    """Bounds of a spool.
+
+    Attributes:
+        size: bytes the file may fill.
+        max_age: seconds after which a record is removed, shipped or not.
+        when_full: which records give way.
+        keep_shipped: shipped records stay until size or age removes them.
+        ships: something ships records; where nothing does, removing one loses nothing.
+    """
+
+    size: int
+    max_age: float
+    when_full: Literal["drop_oldest", "drop_newest"]
+    keep_shipped: bool
+    ships: bool
+
+
+@dataclass(slots=True)
+class Removed:
+    """What one call removed or refused, counted.
+
+    Attributes:
+        expired, full: unshipped records lost to age and to size.
+        refused: new records not taken because the spool is full and the oldest are to stay.
+        too_large: records not taken because one alone would fill a quarter of the spool.
+        pruned: records removed that nothing waits for any more.
+    """
+
+    expired: int = 0
+    full: int = 0
+    refused: int = 0
+    too_large: int = 0
+    pruned: int = 0
+
+
+class Spool:
+    """The writing side. Used by one thread, which must also be the one that opened it.
+
+    Raises:
+        ConfigError: the path cannot be used: no folder, no permission, another process's.
+    """
+
+    def __init__(self, path: Path, settings: SpoolSettings) -> None:
+        self.path = path
+        self.settings = settings
+        self.set_aside: Path | None = None
+        self._wal = Path(f"{path}-wal")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path)
+        except OSError as error:
+            raise ConfigError(f"spool {path} cannot be used: {error.strerror}") from error
+        try:
+            self._db = self._open()
+        except (sqlite3.Error, OSError) as error:
+            os.close(self._lock)
+            raise ConfigError(f"spool {path} cannot be opened: {error}") from error
+        self._page_size: int = self._number("PRAGMA page_size")
+        log = min(_LOG, settings.size // 4)
+        self._room = settings.size - log
+        self._db.execute(f"PRAGMA journal_size_limit = {log}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {log // 2 // self._page_size}")
+        self.watermark: int = self._number("SELECT value FROM state WHERE name = 'watermark'")
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # the disk's or the permissions' fault: nothing is wrong with the file
+            self.set_aside = _set_aside(self.path)
+            return _connect(self.path)
+
+    def close(self) -> None:
+        """Close the file and let another process have it. Idempotent."""
+        if self._lock >= 0:
+            self._db.close()
+            os.close(self._lock)
+            self._lock = -1
+
+    def write(
+        self,
+        rows: Sequence[Row],
+        *,
+        now: float,
+        watermark: int = 0,
+        dead: Sequence[DeadLetter] = (),
+    ) -> Removed:
+        """Commit rows, an advanced watermark and dead letters, all or nothing.
+
+        Args:
+            rows: records to append, oldest first.
+            now: epoch seconds.
+            watermark: every record up to this number is done with; 0 leaves it alone.
+            dead: rejected records; they move to the dead letters.
+
+        Raises:
+            sqlite3.OperationalError: the disk is full or failing; nothing was written.
+        """
+        removed = Removed()
+        rows = self._fitting(rows, removed)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._insert(rows)
+            for letter in dead:
+                self._bury(letter, now)
+            if watermark > self.watermark:
+                self._advance(watermark, removed)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self.watermark = max(self.watermark, watermark)
+        return removed
+
+    def _fitting(self, rows: Sequence[Row], removed: Removed) -> Sequence[Row]:
+        largest = self.settings.size // 4
+        if sum(len(row.body) for row in rows) > largest:
+            fitting = [row for row in rows if len(row.body) <= largest]
+            removed.too_large = len(rows) - len(fitting)
+            rows = fitting
+        if not self._over(self._room):
+            return rows
+        if self.settings.when_full == "drop_newest":
+            removed.refused = len(rows)
+            return ()
+        self._make_room(removed)
+        return rows
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            values: list[object] = []
+            for row in chunk:
+                values += row
+            self._db.execute(_INSERT[len(chunk)], values)
+
+    def _advance(self, watermark: int, removed: Removed) -> None:
+        self._db.execute("UPDATE state SET value = ? WHERE name = 'watermark'", (watermark,))
+        if not self.settings.keep_shipped:
+            removed.pruned += self._db.execute(
+                "DELETE FROM records WHERE seq <= ?", (watermark,)
+            ).rowcount
+
+    def _bury(self, letter: DeadLetter, now: float) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO dead_letters (seq, id, started, body, reason, died)"
+            " SELECT seq, id, started, body, ?, ? FROM records WHERE seq = ?",
+            (letter.reason, now, letter.seq),
+        )
+        self._db.execute("DELETE FROM records WHERE seq = ?", (letter.seq,))
+
+    def _make_room(self, removed: Removed) -> None:
+        """Remove the oldest records, then the oldest dead letters, until there is room."""
+        while self._over(self._room * _ROOM_LEFT):
+            first = self._number("SELECT min(seq) FROM records")
+            if first == 0:
+                cursor = self._db.execute(
+                    "DELETE FROM dead_letters WHERE seq IN"
+                    " (SELECT seq FROM dead_letters ORDER BY seq LIMIT 100)"
+                )
+                removed.full += cursor.rowcount
+                if cursor.rowcount == 0:
+                    return
+                continue
+            lost, pruned = self._delete_up_to(first + 199)
+            removed.full += lost
+            removed.pruned += pruned
+
+    def prune(self, now: float) -> Removed:
+        """Remove what is shipped or too old, a bounded number of rows at a time.
+
+        Call it again soon while it removes anything.
+        """
+        removed = Removed()
+        self._expire(now - self.settings.max_age, removed)
+        if self._over(self._room) and self.settings.when_full == "drop_oldest":
+            self._make_room(removed)
+        if self._number("PRAGMA freelist_count") * self._page_size > _SPARE:
+            self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        return removed
+
+    def _expire(self, horizon: float, removed: Removed) -> None:
+        # Records are nearly in the order of their starts: the first that is young enough ends
+        # the search, so this never scans.
+        last = self._number(
+            "SELECT max(seq) FROM (SELECT seq, started FROM records ORDER BY seq LIMIT ?)"
+            " WHERE started < ?",
+            (_PRUNE_STEP, horizon),
+        )
+        if last:
+            lost, pruned = self._delete_up_to(last, "AND started < ?", horizon)
+            removed.expired += lost
+            removed.pruned += pruned
+        removed.expired += self._db.execute(
+            "DELETE FROM dead_letters WHERE died < ?", (horizon,)
+        ).rowcount
+
+    def _delete_up_to(self, last: int, condition: str = "", *values: float) -> tuple[int, int]:
+        """Delete records up to a number; how many were lost, how many nobody waited for."""
+        shipped = self.watermark if self.settings.ships else last
+        statement = f"DELETE FROM records WHERE seq > ? AND seq <= ? {condition}"  # noqa: S608 - ours
+        done = self._db.execute(statement, (0, min(last, shipped), *values)).rowcount
+        lost = self._db.execute(statement, (shipped, last, *values)).rowcount
+        return lost, done
+
+    def _over(self, size: float) -> bool:
+        """Records fill more than `size` bytes; free pages do not count."""
+        pages = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+        return pages * self._page_size > size
+
+    def size(self) -> int:
+        """Bytes on the disk, the write-ahead log included."""
+        return sum(file.stat().st_size for file in (self.path, self._wal) if file.exists())
+
+    def last(self) -> int:
+        """Number of the record that came last, whether or not it is still there."""
+        return self._number("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
+
+    def dead_letters(self) -> int:
+        """How many dead letters there are; counted to ten thousand and no further."""
+        return self._number("SELECT count(*) FROM (SELECT 1 FROM dead_letters LIMIT 10000)")
+
+    def _number(self, statement: str, values: Sequence[float] = ()) -> int:
+        row = self._db.execute(statement, values).fetchone()
+        return (row and row[0]) or 0
+
+
+class SpoolReader:
+    """The shipping side: reads what is committed, in one thread, and never waits for writers."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+
+    def after(self, seq: int, *, limit: int, size: int) -> list[Stored]:
+        """Records beyond `seq`, oldest first: at most `limit`, at least one, about `size` bytes."""
+        cursor = self._db.execute(
+            "SELECT seq, id, started, body FROM records WHERE seq > ? ORDER BY seq LIMIT ?",
+            (seq, limit),
+        )
+        found: list[Stored] = []
+        for row in cursor:
+            size -= len(row[3])
+            if found and size < 0:
+                break
+            found.append(Stored._make(row))
+        cursor.close()
+        return found
+
+    def newest(self) -> Stored | None:
+        """The record that came last."""
+        row = self._db.execute(
+            "SELECT seq, id, started, body FROM records ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else Stored._make(row)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+
+def _lock(path: Path) -> int:
+    """Claim the spool for this process; the claim ends with it, however it ends."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ConfigError(
+            f"spool {path} belongs to another running gateway: give each its own spool.path"
+        ) from None
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    created = not path.exists()
+    if created:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # prompts are nobody else's
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    # Before the first page is written: pages freed by pruning can later leave the file.
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA temp_store = MEMORY")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        db.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+        return
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID or version != SCHEMA_VERSION:
+        raise sqlite3.OperationalError("it is not a spool of this version of the gateway")
+    # A torn file shows here, where it can still be set aside.
+    db.execute("SELECT max(seq) FROM records").fetchone()
+    db.execute("SELECT max(seq) FROM dead_letters").fetchone()
+    db.execute("SELECT * FROM state").fetchall()
+
+
+def _set_aside(path: Path) -> Path:
+    """Move a file that is not a database out of the way; what is in it may still be saved."""
+    number = 0
+    while (aside := Path(f"{path}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        log = Path(f"{path}{suffix}")
+        if log.exists():
+            log.rename(f"{aside}{suffix}")
+    return aside
