@@ -6,15 +6,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import Count, Duration, HttpUrl, Model, Rule
+from mcp_gateway.api.fields import LAYER, Count, Duration, HttpUrl, Model, Rule
 from mcp_gateway.api.secret import SecretSource
 
 BUILT_IN_MIDDLEWARE: Final = ("auth", "rate_limit", "logging")
 """The layers that need no installation, in their default order."""
 
-MiddlewareName = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-]
+MiddlewareName = Annotated[str, Field(min_length=1, max_length=63, pattern=LAYER)]
 JWTAlgorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"
 ]

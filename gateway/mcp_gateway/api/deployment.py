@@ -9,14 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import Model, Rule
+from mcp_gateway.api.fields import DNS_NAME, HOST_NAME, Model, Rule
 
-KubernetesName = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-]
-KubernetesHost = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-]
+KubernetesName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+KubernetesHost = Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_NAME)]
 Text = Annotated[str, Field(max_length=65_536)]
 Replicas = Annotated[int, Field(ge=0, le=1_000)]
 SomeReplicas = Annotated[int, Field(ge=1, le=1_000)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import re2
 from pydantic import (
@@ -288,8 +288,42 @@ RE2 = Annotated[
 ]
 """A regular expression in RE2's syntax. It must match a whole value, not a part of it."""
 
+DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+HOST_NAME: Final = r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+HTTP_URL: Final = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+PROXY_URL: Final = r"^http://[^\s/?#@]+/?$"
+SECRET_KEY: Final = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
+VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+LAYER: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
+TABLE: Final = r"^[a-z_][a-z0-9_]*$"
+URL_PATH: Final = r"^/[A-Za-z0-9._~/-]*$"
+JSON_PATH: Final = r"^[A-Za-z_*][A-Za-z0-9_-]*(\[(\*|[0-9]+)\]|\.[A-Za-z_*][A-Za-z0-9_-]*)*$"
+CAMEL_CASE: Final = r"^[A-Z][A-Za-z0-9]*$"
+
+FORMS: Final[dict[str, str]] = {
+    DNS_LABEL: "lower-case letters, digits and '-', with a letter or digit at both ends",
+    DNS_NAME: "lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
+    HOST_NAME: "a host name such as mcp.example.com or *.example.com",
+    HTTP_URL: "an address such as https://host/path, without user, query or fragment",
+    PROXY_URL: "an address such as http://proxy.internal:3128, without user or path",
+    SECRET_KEY: "letters, digits, '-', '_' and '.'",
+    VARIABLE: "a variable's name such as KIMI_API_KEY, not its value",
+    LAYER: "a layer's name: letters, digits, '_' and '-'",
+    TABLE: "a table's name: lower-case letters, digits and '_'",
+    URL_PATH: "a path such as /mcp",
+    JSON_PATH: "a path such as messages[*].content",
+    CAMEL_CASE: "a word in CamelCase",
+}
+"""What a pattern asks for, in words, for people who did not meet it."""
+
 Name = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        pattern=DNS_LABEL,
+    ),
 ]
 """A name in the form of a DNS label: it becomes a metric label, a tool name and a file name."""
 
@@ -298,7 +332,10 @@ ModelName = Annotated[str, Field(min_length=1, max_length=253)]
 
 HttpUrl = Annotated[
     str,
-    Field(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"),
+    Field(
+        max_length=2048,
+        pattern=HTTP_URL,
+    ),
 ]
 """An http or https address without user, query or fragment; a path is kept as a prefix."""
 
@@ -307,8 +344,6 @@ Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of the whole, from 0 to 1."""
-
-Item = TypeVar("Item")
 
 
 def at_most_one(*values: object) -> bool:

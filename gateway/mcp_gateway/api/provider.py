@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import HttpUrl, Model, ModelName, Name, Rule
+from mcp_gateway.api.fields import PROXY_URL, HttpUrl, Model, ModelName, Name, Rule
 from mcp_gateway.api.limits import AccountLimits
 from mcp_gateway.api.operation import Tuning
 from mcp_gateway.api.pool import CircuitBreakerSettings, Pool, RequestTimeouts
@@ -47,7 +47,7 @@ class Price(Model):
 class OutboundProxy(Model):
     """The HTTP proxy through which the provider is reached, by `CONNECT`."""
 
-    url: Annotated[str, Field(max_length=2048, pattern=r"^http://[^\s/?#@]+/?$")]
+    url: Annotated[str, Field(max_length=2048, pattern=PROXY_URL)]
     """The proxy's address: `http://proxy.internal:3128`. TLS to the provider goes through it
     unopened."""
 

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mcp_gateway.api.fields import (
+    JSON_PATH,
     RE2,
+    TABLE,
     Duration,
     DurationOrZero,
     HttpUrl,
@@ -60,7 +62,7 @@ class Supabase(Model):
     """An API key. Best is one of a role that can only call the insert function, which
     `mcp-gateway supabase-schema` makes; the service role's works too, with a warning."""
 
-    table: Annotated[str, Field(max_length=63, pattern=r"^[a-z_][a-z0-9_]*$")] = "interactions"
+    table: Annotated[str, Field(max_length=63, pattern=TABLE)] = "interactions"
     """The table, as `mcp-gateway supabase-schema` makes it."""
 
     batch: Annotated[int, Field(ge=1, le=10_000)] = 500
@@ -89,7 +91,7 @@ class RedactRule(Model):
             Field(
                 min_length=1,
                 max_length=512,
-                pattern=r"^[A-Za-z_*][A-Za-z0-9_-]*(\[(\*|[0-9]+)\]|\.[A-Za-z_*][A-Za-z0-9_-]*)*$",
+                pattern=JSON_PATH,
             ),
         ]
         | None

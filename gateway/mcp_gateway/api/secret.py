@@ -6,21 +6,17 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from mcp_gateway.api.fields import Model, Rule, exactly_one
+from mcp_gateway.api.fields import DNS_NAME, SECRET_KEY, VARIABLE, Model, Rule, exactly_one
 
 
 class SecretReference(Model):
     """One key of a Secret: of the cluster, or of the folder given by `--secrets-dir`."""
 
-    name: Annotated[
-        str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-    ]
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
     """Name of the Secret, in the gateway's own namespace. On a laptop, the folder
     `SECRETS_DIR/NAME`."""
 
-    key: Annotated[
-        str, Field(min_length=1, max_length=253, pattern=r"^[-_a-zA-Z0-9]([-._a-zA-Z0-9]*)$")
-    ]
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=SECRET_KEY)]
     """Key within the Secret. On a laptop, the file `SECRETS_DIR/NAME/KEY`."""
 
 
@@ -31,7 +27,7 @@ class SecretSource(Model):
     """A key of a Secret: `{name: kimi, key: api-key}`. Followed when it changes, without a
     restart. The form to use in a cluster."""
 
-    env: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    env: Annotated[str, Field(max_length=128, pattern=VARIABLE)] | None = None
     """Name of an environment variable of the gateway: `KIMI_API_KEY`. Read when the document
     is applied. Handy on a laptop."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import Count, Duration, DurationOrZero, Model, Rule, Size
+from mcp_gateway.api.fields import URL_PATH, Count, Duration, DurationOrZero, Model, Rule, Size
 from mcp_gateway.api.secret import SecretSource
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -97,7 +97,7 @@ class Server(Model):
     """Bearer token for everything on the admin port but `/livez`, `/readyz` and `/metrics`.
     Without one, the rest is answered on loopback only."""
 
-    path: Annotated[str, Field(max_length=256, pattern=r"^/[A-Za-z0-9._~/-]*$")] = "/mcp"
+    path: Annotated[str, Field(max_length=256, pattern=URL_PATH)] = "/mcp"
     """Path of the MCP endpoint, the same for WebSocket and HTTP."""
 
     websocket: bool = True

@@ -35,7 +35,7 @@ class LogNormal(Model):
     median: DurationOrZero = 0.0
     """Half of the times are shorter: `800ms`. `0s` switches this part of the latency off."""
 
-    sigma: Spread = 0.5
+    sigma: Spread = 0.0
     """Spread, the standard deviation of the logarithm: at 0.5 one time in twenty is 2.3 times the
     median or more; 0 makes every time the median."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import Observed
+from mcp_gateway.api.fields import CAMEL_CASE, Observed
 
 Text = Annotated[str, Field(max_length=32_768)]
 Word = Annotated[str, Field(max_length=1_024)]
@@ -16,14 +16,14 @@ Number = Annotated[int, Field(ge=0)]
 class Condition(Observed):
     """One thing that is true, false or unknown of the resource."""
 
-    type: Annotated[str, Field(max_length=316, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    type: Annotated[str, Field(max_length=316, pattern=CAMEL_CASE)]
     """Which thing: `Ready`, `Progressing`, `ConfigApplied`, `ProvidersReachable`, `Tuned`,
     `Degraded`."""
 
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    reason: Annotated[str, Field(min_length=1, max_length=1_024, pattern=CAMEL_CASE)]
     """Why, in one word for programs."""
 
     message: Text = ""
