@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
+from mcp_gateway.api import ModelLimits, ModelShare
 from mcp_gateway.api import Provider as ProviderSpec
 from mcp_gateway.errors import (
     CircuitOpen,
@@ -81,6 +82,20 @@ class Account:
     def available(self) -> bool:
         """The breaker lets requests through."""
         return self.breaker.retry_after(self.loop.time()) == 0.0
+
+    def set_model_share(self, model: str, share: ModelShare) -> None:
+        """Move what this process may use of one model's limits; what is left out stays."""
+        if "share" in share.model_fields_set:
+            self.lanes_by_model = True
+            self.pool.set_share(share.share, lane=model)
+        if share.model_fields_set & {"requests_per_minute", "tokens_per_minute"}:
+            rates = self.model_rates.get(model)
+            if rates is None:
+                rates = self.model_rates[model] = Rates(ModelLimits(), self.loop)
+            if "requests_per_minute" in share.model_fields_set:
+                rates.set_requests(share.requests_per_minute)
+            if "tokens_per_minute" in share.model_fields_set:
+                rates.set_tokens(share.tokens_per_minute)
 
     async def attempt(self, exchange: Exchange, call: ChatCall, model: str) -> ChatAnswer:
         """Make one attempt and let the account learn from it.

@@ -68,6 +68,7 @@ class Dispatcher:
         )
         exchange.route = route.name
         exchange.keep = route.keep
+        exchange.recorded = route.recorded
         self._budget.deposit(self._loop.time())
         if exchange.sink is not None:
             exchange.sink = FirstToken(exchange, self._loop)

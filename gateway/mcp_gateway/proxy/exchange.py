@@ -103,6 +103,7 @@ class Exchange:
         queued, upstream: seconds spent waiting, and on the wire.
         first_token: seconds from `started` to the first streamed token.
         streamed: a byte of an answer went to the client; from then on nothing is tried again.
+        recorded: the recording takes it.
         keep, events: what the recording wants of the content, and the streamed events kept.
     """
 
@@ -131,5 +132,6 @@ class Exchange:
     upstream: float = 0.0
     first_token: float | None = None
     streamed: bool = False
+    recorded: bool = True
     keep: Keep = METADATA
     events: list[bytes] = field(default_factory=list)

@@ -29,6 +29,7 @@ class Route:
         backends: sorted by priority.
         strategy: how to choose among them.
         keep: what the recording keeps of the content.
+        recorded: its exchanges are recorded.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Route:
     backends: tuple[Backend, ...]
     strategy: Strategy
     keep: Keep = METADATA
+    recorded: bool = True
 
     def matches(self, key: Key) -> bool:
         """Every constrained field matches as a whole."""

@@ -15,7 +15,7 @@ from typing import Protocol
 from mcp_gateway.config.client_keys import ClientKey
 from mcp_gateway.errors import PermissionDenied, Unauthenticated
 from mcp_gateway.providers.base import ChatAnswer
-from mcp_gateway.proxy.exchange import ANONYMOUS, Client, Exchange
+from mcp_gateway.proxy.exchange import ANONYMOUS, Client, Exchange, Face
 from mcp_gateway.proxy.middleware import Handler
 from mcp_gateway.proxy.pattern import compile_pattern
 
@@ -49,7 +49,10 @@ class AuthLayer:
     async def __call__(self, exchange: Exchange, handler: Handler) -> ChatAnswer | None:
         """Refuse, or go on as the client found."""
         credential = exchange.credential
-        if credential:
+        if exchange.face is Face.EMBEDDED:
+            # Code of this very process holds every key already.
+            pass
+        elif credential:
             exchange.client = self._by_key(credential) or await self._by_token(credential)
         elif not self._anonymous:
             raise Unauthenticated(

@@ -54,8 +54,11 @@ class ExchangeLine(msgspec.Struct, omit_defaults=True):
 class LoggingLayer:
     """Writes a line when the exchange ends, however it ends."""
 
-    def __init__(self, writer: LineWriter, *, content: bool = False) -> None:
+    def __init__(
+        self, writer: LineWriter, *, level: str = "info", content: bool = False
+    ) -> None:
         self._add = writer.add
+        self._errors_only = level in {"warning", "error"}
         self._content = content
         self._loop = asyncio.get_running_loop()
 
@@ -74,6 +77,8 @@ class LoggingLayer:
     ) -> None:
         first = exchange.first_token
         status = status_code(error)
+        if status < 500 and self._errors_only:
+            return
         line = ExchangeLine(
             timestamp(time.time()),
             "error" if status >= 500 else "info",

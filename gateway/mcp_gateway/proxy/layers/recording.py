@@ -21,8 +21,8 @@ MAX_ERROR = 2000
 class Recorder(Protocol):
     """What the layer needs of `recording.recorder.Recorder`."""
 
-    def put(self, record: Record) -> None:
-        """Take the record, or count it as dropped. Never blocks."""
+    def put(self, record: Record) -> bool:
+        """Take the record, or count it as dropped. Never waits."""
 
     async def put_durably(self, record: Record) -> None:
         """Take the record and return when it is on disk."""
@@ -42,8 +42,11 @@ class RecordingLayer:
         try:
             answer = await handler(exchange)
         except BaseException as error:
-            self._put(self._record(exchange, None, error))
+            if exchange.recorded:
+                self._put(self._record(exchange, None, error))
             raise
+        if not exchange.recorded:
+            return answer
         record = self._record(exchange, answer, None)
         if self._sync:
             await self._recorder.put_durably(record)

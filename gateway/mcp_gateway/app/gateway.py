@@ -1,0 +1,306 @@
+"""The gateway as a whole: start it, apply a document, drain it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from mcp_gateway import __version__
+from mcp_gateway.api import ChatRequest, ChatResponse, LimitsUpdate, MCPGateway, Recording
+from mcp_gateway.app.embedded import ChatStream, chat
+from mcp_gateway.app.picture import (
+    account_picture,
+    account_samples,
+    recording_samples,
+    route_picture,
+)
+from mcp_gateway.app.recorder import build_recorder
+from mcp_gateway.app.simulators import Simulators
+from mcp_gateway.concurrency.supervisor import Supervisor
+from mcp_gateway.config.document import load, parse, parse_limits
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.proxy.engine import Engine
+from mcp_gateway.recording.recorder import Recorder
+from mcp_gateway.server.listeners import Listeners
+from mcp_gateway.telemetry import definitions as metric
+from mcp_gateway.telemetry.logs import LineWriter
+from mcp_gateway.telemetry.metrics import Registry, Sample
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """A gateway, made from a document and run as an async context manager.
+
+    Entering it brings the document into force and opens its ports; leaving it drains within the
+    document's `shutdownGrace` and closes everything.
+
+    Args:
+        document: what it is to be.
+        secrets: reads the secrets the document names; by default there are none.
+        data_dir: where the spool and the admin token live. Without it, a folder that goes
+            with the gateway.
+        listen: open the document's ports. Without, the gateway is only there for the code that
+            holds it.
+
+    Raises (on entering):
+        ConfigError: the document cannot be brought into force.
+        OSError: a port cannot be opened.
+    """
+
+    def __init__(
+        self,
+        document: MCPGateway,
+        *,
+        secrets: SecretReader | None = None,
+        data_dir: Path | None = None,
+        listen: bool = True,
+    ) -> None:
+        self.document = document
+        self._secrets = secrets or SecretReader(None, {})
+        self._data_dir = data_dir
+        self._temporary: str | None = None
+        self._listen = listen
+        self._metrics = Registry()
+        self._refused = self._metrics.counter(metric.CONFIG_REFUSED)
+        self._lines = LineWriter(text=document.spec.logging.format == "text")
+        self._supervisor = Supervisor()
+        self._simulators = Simulators()
+        self._applying = asyncio.Lock()
+        self._engine: Engine | None = None
+        self._recorder: Recorder | None = None
+        self._listeners: Listeners | None = None
+        self._draining = False
+        self._started = time.time()
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *,
+        secrets: SecretReader | None = None,
+        data_dir: Path | None = None,
+        listen: bool = True,
+    ) -> Gateway:
+        """A gateway from an MCPGateway document or an `mcp.yaml`.
+
+        Raises:
+            InvalidDocument: with every problem of the file.
+        """
+        loaded = load(Path(path))
+        return cls(loaded.document, secrets=secrets, data_dir=data_dir, listen=listen)
+
+    async def __aenter__(self) -> Gateway:
+        try:
+            await self._start()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain(self.document.spec.server.shutdown_grace)
+        await self.aclose()
+
+    @property
+    def engine(self) -> Engine:
+        """What carries the exchanges."""
+        assert self._engine is not None, "a gateway is used inside `async with`"
+        return self._engine
+
+    @property
+    def generated_key(self) -> str:
+        """The client key made because the document names none; empty where it does."""
+        return self.engine.generated_key
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where it listens: `websocket`, `http`, `openai`, `admin`; what is off is missing."""
+        return self._listeners.urls if self._listeners is not None else {}
+
+    @property
+    def spool_path(self) -> Path | None:
+        """The file records go to; None where nothing is recorded."""
+        return self._spool_path(self.document.spec.recording) if self._recorder else None
+
+    async def chat(self, request: ChatRequest) -> ChatResponse:
+        """Ask, and return the whole answer, or its typed `error`."""
+        return await chat(self.engine, request)
+
+    def stream(self, request: ChatRequest) -> ChatStream:
+        """Ask, and iterate over the answer's pieces."""
+        return ChatStream(self.engine, request)
+
+    async def apply(self, document: MCPGateway) -> None:
+        """Bring another document into force, between two requests.
+
+        Connections and streams in flight go on. The ports stay as they are: their address is
+        read at the start only.
+
+        Raises:
+            ConfigError: it cannot be; the one in force stays.
+        """
+        async with self._applying:
+            try:
+                await self._bring_into_force(document)
+            except ConfigError:
+                self._refused.add()
+                raise
+            self.document = document
+            if self._listeners is not None:
+                self._listeners.apply(document.spec.server)
+        log.info("document applied", extra={"fields": {"generation": self.engine.generation}})
+
+    async def drain(self, grace: float) -> None:
+        """Stop taking requests and let those in flight end within `grace` seconds."""
+        self._draining = True
+        until = asyncio.get_running_loop().time() + grace
+        if self._listeners is not None:
+            await self._listeners.drain(grace)
+        if self._engine is not None:
+            await self._engine.drain(max(0.0, until - asyncio.get_running_loop().time()))
+        if self._recorder is not None:
+            left = max(1.0, until - asyncio.get_running_loop().time())
+            await self._recorder.aclose(left)
+            self._recorder = None
+
+    async def aclose(self) -> None:
+        """Close everything now. Idempotent."""
+        if self._listeners is not None:
+            await self._listeners.aclose()
+        if self._engine is not None:
+            await self._engine.aclose()
+        if self._recorder is not None:
+            await self._recorder.aclose(1.0)
+            self._recorder = None
+        await self._supervisor.aclose()
+        await self._simulators.aclose()
+        if self._temporary is not None:
+            await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests should be sent here, and what speaks against it or is degraded."""
+        details: dict[str, Any] = {}
+        if self._draining:
+            details["draining"] = "the gateway is shutting down"
+        failed = self._supervisor.failed
+        if failed:
+            details["tasks"] = {name: str(error) for name, error in failed.items()}
+        degraded = self._recorder.stats().degraded if self._recorder is not None else ""
+        ready = not details
+        if degraded:
+            details["RecordingDegraded"] = degraded
+        return ready, details
+
+    def status(self) -> dict[str, Any]:
+        """The picture that `/status` and the status page show."""
+        now = asyncio.get_running_loop().time()
+        ready, details = self.ready()
+        engine = self.engine
+        recorder = self._recorder
+        return {
+            "name": self.document.metadata.name,
+            "version": __version__,
+            "ready": ready,
+            "details": details,
+            "generation": engine.generation,
+            "uptimeSeconds": round(time.time() - self._started, 1),
+            "urls": self.urls,
+            "providers": [account_picture(a, now) for a in engine.accounts.live.values()],
+            "routes": [route_picture(route) for route in engine.snapshot.router.routes],
+            "middleware": list(engine.snapshot.spec.middleware),
+            "recording": msgspec.to_builtins(recorder.stats()) if recorder is not None else None,
+            "listeners": self._listeners.stats() if self._listeners is not None else None,
+        }
+
+    def metrics(self) -> bytes:
+        """Everything counted, in Prometheus' text format."""
+        return self._metrics.render()
+
+    async def apply_config(self, document: bytes) -> dict[str, Any]:
+        """`PUT /config`: check and apply a document; the generation it has here.
+
+        Raises:
+            ConfigError: it is wrong; the one in force stays.
+        """
+        try:
+            loaded = parse(document, source="PUT /config")
+        except ConfigError:
+            self._refused.add()
+            raise
+        await self.apply(loaded.document)
+        return {"generation": self.engine.generation}
+
+    async def apply_limits(self, limits: bytes) -> dict[str, Any]:
+        """`PUT /limits`: check and apply limits, all or none.
+
+        Raises:
+            ConfigError: they are wrong; nothing was changed.
+        """
+        self.engine.set_limits(parse_limits(limits))
+        return {"generation": self.engine.generation}
+
+    async def _start(self) -> None:
+        self._engine = Engine(self._secrets, self._metrics, self._lines, self._supervisor)
+        await self._bring_into_force(self.document)
+        self._metrics.add_source(self._samples)
+        if self._listen:
+            self._listeners = Listeners(
+                self.engine, self.document.spec.server, self, secrets=self._secrets
+            )
+            await self._listeners.start()
+
+    async def _bring_into_force(self, document: MCPGateway) -> None:
+        spec = await self._simulators.resolve(document.spec)
+        recorder, previous = self._recorder, None
+        fresh = document.spec.recording != self.document.spec.recording or self.engine.generation == 0
+        if fresh:
+            previous, recorder = recorder, self._build_recorder(document)
+        self.engine.apply(spec, recorder)
+        if fresh:
+            if previous is not None:
+                await previous.aclose(document.spec.server.shutdown_grace)
+            if recorder is not None:
+                await recorder.start()
+            self._recorder = recorder
+        await self._simulators.release(spec)
+
+    def _build_recorder(self, document: MCPGateway) -> Recorder | None:
+        recording = document.spec.recording
+        if not recording.enabled:
+            return None
+        path = self._spool_path(recording)
+        return build_recorder(recording, path, self._secrets, gateway=document.metadata.name)
+
+    def _spool_path(self, recording: Recording) -> Path:
+        if recording.spool.path is not None:
+            return Path(recording.spool.path)
+        return self.data_dir / "spool.db"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the gateway keeps its files."""
+        if self._data_dir is None:
+            self._temporary = tempfile.mkdtemp(prefix="mcp-gateway-")
+            self._data_dir = Path(self._temporary)
+        return self._data_dir
+
+    def _samples(self) -> Iterator[Sample]:
+        engine = self.engine
+        yield metric.CONFIG_GENERATION, (), float(engine.generation)
+        yield from account_samples(engine, asyncio.get_running_loop().time())
+        if self._recorder is not None:
+            yield from recording_samples(self._recorder.stats())
+        if self._listeners is not None:
+            for face, count in self._listeners.connections().items():
+                yield metric.DOWNSTREAM_CONNECTIONS, (face,), float(count)

@@ -1,0 +1,215 @@
+"""The accounts in force: made from documents, kept across them.
+
+A changed document is taken in two steps. `plan` does everything that can fail (secrets, keys,
+certificates, addresses) and changes nothing; `commit` cannot fail. An account whose addresses
+stay keeps its connections, its breaker and what it learned; one whose addresses change is
+replaced, and the old one drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mcp_gateway.api import AccountLimits, ModelLimits, Spec
+from mcp_gateway.api import Provider as ProviderSpec
+from mcp_gateway.api.pool import CircuitBreakerSettings
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.limits.breaker import CircuitBreaker
+from mcp_gateway.providers import registry
+from mcp_gateway.providers.base import Provider
+from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.meters import AccountMeters
+from mcp_gateway.proxy.rates import Rates
+from mcp_gateway.telemetry.metrics import Registry
+from mcp_gateway.upstream.connect import Connector
+from mcp_gateway.upstream.connection import Timeouts
+from mcp_gateway.upstream.endpoint import Endpoint
+from mcp_gateway.upstream.pool import Pool, PoolSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about one provider that could fail, done.
+
+    Attributes:
+        route_key: what leads to the account's peers; where it differs, connections cannot be kept.
+    """
+
+    spec: ProviderSpec
+    provider: Provider
+    endpoints: Sequence[Endpoint]
+    connector: Connector
+    settings: PoolSettings
+    concurrency: int | None
+    limits: AccountLimits
+    route_key: tuple[object, ...]
+
+
+class Accounts:
+    """Owns the accounts. `live` is by provider name; `aclose` ends them all."""
+
+    def __init__(self, secrets: SecretReader, metrics: Registry) -> None:
+        self.live: dict[str, Account] = {}
+        self._secrets = secrets
+        self._metrics = metrics
+        self._keys: dict[str, tuple[object, ...]] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def plan(self, spec: Spec) -> list[Plan]:
+        """Read and build what `spec` needs.
+
+        Raises:
+            ConfigError: a secret is missing, a key or a certificate is not usable.
+        """
+        return [self._plan(spec, provider) for provider in spec.providers]
+
+    def commit(self, plans: Iterable[Plan]) -> list[Account]:
+        """Bring the plans into force; the accounts that are no longer wanted, to be drained."""
+        retired: list[Account] = []
+        live: dict[str, Account] = {}
+        for plan in plans:
+            name = plan.spec.name
+            current = self.live.get(name)
+            if current is not None and self._keys[name] == plan.route_key:
+                _reconfigure(current, plan)
+            else:
+                if current is not None:
+                    retired.append(current)
+                current = self._make(plan)
+            live[name] = current
+            self._keys[name] = plan.route_key
+        retired.extend(account for name, account in self.live.items() if name not in live)
+        self.live = live
+        return retired
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for account in self.live.values():
+            await account.pool.aclose()
+
+    def _plan(self, spec: Spec, provider: ProviderSpec) -> Plan:
+        where = f"provider {provider.name!r}"
+        try:
+            key = self._secrets.read(provider.api_key) if provider.api_key else None
+            bundle = self._secrets.read(provider.ca_bundle) if provider.ca_bundle else None
+            credentials = (
+                self._secrets.read(provider.proxy.credentials)
+                if provider.proxy and provider.proxy.credentials
+                else None
+            )
+            proxy_url = provider.proxy.url if provider.proxy else None
+            connector = Connector(ca_bundle=bundle, proxy=proxy_url, proxy_credentials=credentials)
+            built = registry.build(provider, key, time.time)
+        except ConfigError as exc:
+            raise ConfigError(f"{where}: {exc}") from exc
+        urls = tuple((endpoint.url, endpoint.weight) for endpoint in provider.effective_endpoints())
+        limits = provider.effective_limits()
+        return Plan(
+            spec=provider,
+            provider=built,
+            endpoints=[Endpoint.parse(url, weight) for url, weight in urls],
+            connector=connector,
+            settings=_pool_settings(provider, spec),
+            concurrency=limits.concurrency,
+            limits=limits,
+            route_key=(provider.wire, urls, bundle, proxy_url, credentials),
+        )
+
+    def _make(self, plan: Plan) -> Account:
+        name = plan.spec.name
+        pool = Pool(name, plan.endpoints, plan.connector, plan.settings)
+        account = Account(
+            spec=plan.spec,
+            provider=plan.provider,
+            pool=pool,
+            breaker=_breaker(plan.spec.circuit_breaker),
+            rates=Rates(plan.limits, self._loop),
+            meters=AccountMeters(self._metrics, name),
+            timeouts=_timeouts(plan.spec),
+            loop=self._loop,
+        )
+        _set_limits(account, plan)
+        pool.start()
+        return account
+
+
+def _reconfigure(account: Account, plan: Plan) -> None:
+    changed = plan.spec.circuit_breaker != account.spec.circuit_breaker
+    if changed:
+        account.breaker = _breaker(plan.spec.circuit_breaker)
+    same_limits = (
+        plan.limits == account.spec.effective_limits() and plan.settings == account.pool.settings
+    )
+    account.spec = plan.spec
+    account.provider = plan.provider
+    account.timeouts = _timeouts(plan.spec)
+    if not same_limits:
+        account.pool.resize(plan.settings)
+        account.rates.configure(plan.limits)
+        _set_limits(account, plan)
+
+
+def _set_limits(account: Account, plan: Plan) -> None:
+    """State what the document knows of the account's limits, by model where it says so."""
+    account.lanes_by_model = plan.spec.wire == "glm" or any(
+        model.concurrency is not None for model in plan.limits.by_model.values()
+    )
+    account.pool.set_share(plan.concurrency)
+    for model, limits in plan.limits.by_model.items():
+        if limits.concurrency is not None:
+            account.pool.set_share(limits.concurrency, lane=model)
+    account.model_rates = {
+        model: _model_rates(account, model, limits)
+        for model, limits in plan.limits.by_model.items()
+        if limits.requests_per_minute is not None or limits.tokens_per_minute is not None
+    }
+
+
+def _model_rates(account: Account, model: str, limits: ModelLimits) -> Rates:
+    rates = account.model_rates.get(model)
+    if rates is None:
+        return Rates(limits, account.loop)
+    rates.configure(limits)
+    return rates
+
+
+def _pool_settings(provider: ProviderSpec, spec: Spec) -> PoolSettings:
+    pool = provider.pool
+    max_connections, max_overflow = provider.pool_caps(
+        spec.tuning, replicas=spec.largest_replicas
+    )
+    return PoolSettings(
+        min_connections=min(pool.min_connections, max_connections + max_overflow),
+        max_connections=max_connections,
+        max_overflow=max_overflow,
+        idle_timeout=pool.idle_timeout,
+        acquire_timeout=pool.acquire_timeout,
+        max_waiting=pool.max_waiting,
+        max_lifetime=pool.max_lifetime,
+        validate_after=pool.validate_after,
+        connect_timeout=provider.timeouts.connect,
+    )
+
+
+def _timeouts(provider: ProviderSpec) -> Timeouts:
+    timeouts = provider.timeouts
+    return Timeouts(
+        connect=timeouts.connect,
+        first_byte=timeouts.first_byte,
+        idle=timeouts.idle,
+        total=timeouts.total,
+    )
+
+
+def _breaker(settings: CircuitBreakerSettings) -> CircuitBreaker:
+    return CircuitBreaker(
+        failure_ratio=settings.failure_ratio,
+        window=settings.window,
+        min_requests=settings.min_requests,
+        open_for=settings.open_for,
+        half_open_probes=settings.half_open_probes,
+    )

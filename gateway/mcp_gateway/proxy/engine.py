@@ -1,0 +1,145 @@
+"""The gateway without its listeners: the document in force, and what carries exchanges.
+
+A new document comes into force between two exchanges, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+from mcp_gateway.api import LimitsUpdate, Spec
+from mcp_gateway.config import client_keys
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.concurrency.supervisor import Supervisor
+from mcp_gateway.errors import ConfigError, GatewayError
+from mcp_gateway.providers.base import ChatAnswer
+from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.accounts import Accounts
+from mcp_gateway.proxy.catalog import Catalog
+from mcp_gateway.proxy.exchange import Exchange
+from mcp_gateway.proxy.layers.recording import Recorder
+from mcp_gateway.proxy.snapshot import Services, Snapshot, build_layers, compile_snapshot
+from mcp_gateway.telemetry.logs import LineWriter
+from mcp_gateway.telemetry.metrics import Registry
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Carries exchanges by the document in force.
+
+    Args:
+        secrets: reads what the document refers to.
+        metrics: where everything is counted.
+        lines: where the `logging` layer writes.
+        supervisor: owns the tasks that drain what a document retired.
+
+    Attributes:
+        generation: documents applied so far.
+        generated_key: the client key made because the document names none; empty where it does.
+    """
+
+    def __init__(
+        self, secrets: SecretReader, metrics: Registry, lines: LineWriter, supervisor: Supervisor
+    ) -> None:
+        self.generation = 0
+        self.generated_key = ""
+        self.accounts = Accounts(secrets, metrics)
+        self._generated_line = ""
+        self._lines = lines
+        self._supervisor = supervisor
+        self._services = Services(secrets, metrics, lines, self._generate_key)
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The document in force, compiled."""
+        assert self._snapshot is not None, "a document is applied before anything is asked"
+        return self._snapshot
+
+    @property
+    def catalog(self) -> Catalog:
+        """What can be called now."""
+        return self.snapshot.catalog
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for an exchange: 32 hexadecimal digits, never used before."""
+        return os.urandom(16).hex()
+
+    async def handle(self, exchange: Exchange) -> ChatAnswer | None:
+        """Carry one exchange through the layers; a chat's answer, None for the rest.
+
+        Raises:
+            GatewayError: whatever went wrong, in words for the client. A bug here becomes one
+                too, with nothing of its inside.
+        """
+        try:
+            return await self.snapshot.handler(exchange)
+        except (GatewayError, asyncio.CancelledError):
+            raise
+        except Exception as exc:
+            log.exception("exchange failed", extra={"fields": {"exchange": exchange.id}})
+            raise GatewayError(
+                f"internal error; the log has it under exchange {exchange.id}"
+            ) from exc
+
+    def apply(self, spec: Spec, recorder: Recorder | None) -> None:
+        """Bring a document into force.
+
+        Raises:
+            ConfigError: it cannot be; the one in force stays as it was.
+        """
+        plans = self.accounts.plan(spec)
+        layers = build_layers(spec, self._services)
+        retired = self.accounts.commit(plans)
+        self._snapshot = compile_snapshot(
+            spec, layers, self.accounts.live, recorder, self._services
+        )
+        self.generation += 1
+        for account in retired:
+            grace = spec.server.shutdown_grace
+            self._drain_retired(account, grace)
+
+    def set_limits(self, update: LimitsUpdate) -> None:
+        """Move the limits that `update` names.
+
+        Raises:
+            ConfigError: it names a provider that there is not; nothing was changed.
+        """
+        for name in update.providers:
+            if name not in self.accounts.live:
+                known = ", ".join(self.accounts.live)
+                raise ConfigError(f"providers.{name}: there is no such provider; expected {known}")
+        for name, share in update.providers.items():
+            account = self.accounts.live[name]
+            if "share" in share.model_fields_set:
+                account.pool.set_share(share.share)
+            if "requests_per_minute" in share.model_fields_set:
+                account.rates.set_requests(share.requests_per_minute)
+            if "tokens_per_minute" in share.model_fields_set:
+                account.rates.set_tokens(share.tokens_per_minute)
+            for model, part in share.by_model.items():
+                account.set_model_share(model, part)
+
+    async def drain(self, grace: float) -> None:
+        """Let what is in flight end within `grace` seconds, then close every connection."""
+        pools = [account.pool.drain(grace) for account in self.accounts.live.values()]
+        await asyncio.gather(*pools)
+        self._lines.flush()
+
+    async def aclose(self) -> None:
+        """Close every connection now."""
+        await self.accounts.aclose()
+        self._lines.flush()
+
+    def _drain_retired(self, account: Account, grace: float) -> None:
+        name = f"drain {account.name} of generation {self.generation}"
+        self._supervisor.start(name, lambda: account.pool.drain(grace), restart=False)
+
+    def _generate_key(self) -> str:
+        if not self._generated_line:
+            self.generated_key, self._generated_line = client_keys.create("generated")
+        return self._generated_line

@@ -1,0 +1,152 @@
+"""A document, compiled: what runs for each request, and nothing that has to be looked up twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcp_gateway.api import Recording, Spec
+from mcp_gateway.api import Route as RouteSpec
+from mcp_gateway.config import client_keys
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.limits.retry import RetryBudget, RetryPolicy
+from mcp_gateway.proxy import balancer
+from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.balancer import Backend
+from mcp_gateway.proxy.catalog import Catalog
+from mcp_gateway.proxy.dispatch import Dispatcher
+from mcp_gateway.proxy.exchange import Keep
+from mcp_gateway.proxy.layers.auth import AuthLayer
+from mcp_gateway.proxy.layers.jwt import JWTVerifier
+from mcp_gateway.proxy.layers.logging import LoggingLayer
+from mcp_gateway.proxy.layers.metrics import MetricsLayer
+from mcp_gateway.proxy.layers.rate_limit import RateLimitLayer
+from mcp_gateway.proxy.layers.recording import Recorder, RecordingLayer
+from mcp_gateway.proxy.meters import RouteMeters
+from mcp_gateway.proxy.middleware import Handler, Middleware, compose, load_third_party
+from mcp_gateway.proxy.model_list import ModelList
+from mcp_gateway.proxy.pattern import compile_pattern
+from mcp_gateway.proxy.router import Route, Router
+from mcp_gateway.telemetry.logs import LineWriter
+from mcp_gateway.telemetry.metrics import Registry
+
+_KEEP = {
+    "metadata": Keep(),
+    "prompts": Keep(prompts=True),
+    "responses": Keep(responses=True),
+    "all": Keep(prompts=True, responses=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One document in force. An exchange stays with the snapshot it began with."""
+
+    spec: Spec
+    handler: Handler
+    catalog: Catalog
+    router: Router
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What outlives documents and layers write to."""
+
+    secrets: SecretReader
+    metrics: Registry
+    lines: LineWriter
+    generated_key: Callable[[], str]
+    """The line of the key that stands in where the document names none."""
+
+
+def build_layers(spec: Spec, services: Services) -> list[Middleware]:
+    """The layers in the document's order.
+
+    Raises:
+        ConfigError: a layer is unknown or cannot be loaded, a secret cannot be read, or a key
+            line is not of its form.
+    """
+    makers: dict[str, Callable[[], Middleware]] = {
+        "auth": lambda: _auth(spec, services),
+        "rate_limit": lambda: RateLimitLayer(spec.rate_limit),
+        "logging": lambda: LoggingLayer(
+            services.lines, level=spec.logging.level, content=spec.logging.content
+        ),
+    }
+    return [
+        makers[name]() if name in makers else load_third_party(name)(spec)
+        for name in spec.middleware
+    ]
+
+
+def compile_snapshot(
+    spec: Spec,
+    layers: list[Middleware],
+    accounts: dict[str, Account],
+    recorder: Recorder | None,
+    services: Services,
+) -> Snapshot:
+    """Put the parts together. Everything that can fail was done before."""
+    routes = [_route(route, accounts, spec.recording) for route in spec.effective_routes()]
+    router = Router(routes)
+    policy = RetryPolicy(
+        max_retries=spec.retry.max_retries,
+        backoff_factor=spec.retry.backoff_factor,
+        max_backoff=spec.retry.max_backoff,
+        on=frozenset(spec.retry.on),
+    )
+    innermost = Dispatcher(router, accounts, policy, RetryBudget(spec.retry.budget))
+    meters = {route.name: RouteMeters(services.metrics, route.name) for route in routes}
+    outer: list[Middleware] = [MetricsLayer(services.metrics, meters)]
+    if recorder is not None:
+        outer.append(RecordingLayer(recorder, sync=spec.recording.durability == "sync"))
+    lists = {name: ModelList(account) for name, account in accounts.items()}
+    return Snapshot(
+        spec=spec,
+        handler=compose([*outer, *layers], innermost),
+        catalog=Catalog(list(accounts.values()), lists),
+        router=router,
+    )
+
+
+def _auth(spec: Spec, services: Services) -> AuthLayer:
+    auth = spec.auth
+    text = ""
+    if auth.api_keys is not None:
+        text = services.secrets.read(auth.api_keys)
+    elif auth.jwt is None and not auth.anonymous:
+        text = services.generated_key()
+    verifier = JWTVerifier(auth.jwt) if auth.jwt is not None else None
+    return AuthLayer(client_keys.parse(text), verifier, anonymous=auth.anonymous)
+
+
+def _route(route: RouteSpec, accounts: dict[str, Account], recording: Recording) -> Route:
+    matchers = tuple(
+        (position, compile_pattern(pattern))
+        for position, name in enumerate(Router.FIELDS)
+        if (pattern := getattr(route.match, name)) is not None
+    )
+    backends = sorted(
+        (
+            Backend(
+                provider=backend.provider,
+                load=accounts[backend.provider],
+                model=backend.model,
+                priority=backend.priority,
+                weight=backend.weight,
+            )
+            for backend in route.backends
+        ),
+        key=lambda backend: backend.priority,
+    )
+    own = route.recording
+    mode = own.mode if own is not None and own.mode is not None else recording.mode
+    recorded = own is None or own.enabled is not False
+    return Route(
+        name=route.name,
+        matchers=matchers,
+        backends=tuple(backends),
+        strategy=balancer.strategy(route.strategy),
+        keep=_KEEP[mode],
+        recorded=recorded,
+    )
