@@ -165,7 +165,22 @@ class Provider(Protocol):
         """
 
     async def models(self, connection: Connection, timeouts: Timeouts) -> list[str]:
-        """The models this account can call, from `GET /models` where the provider has it."""
+        """The models this account can call, from `GET /models` where the provider has it.
+
+        A list in the document takes its place and nothing is asked.
+
+        Raises:
+            ProviderRefused, RemoteProtocolError, UpstreamError: as for `complete`.
+        """
+
+    async def ping(self, connection: Connection, timeouts: Timeouts) -> None:
+        """Ask for the cheapest thing the provider has, to learn whether it can be called.
+
+        A provider without a list of models counts as well when it says so.
+
+        Raises:
+            ProviderRefused, RemoteProtocolError, UpstreamError: as for `complete`.
+        """
 
     def credential_changed(self, api_key: str) -> None:
         """Use another key from the next call on."""

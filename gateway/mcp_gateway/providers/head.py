@@ -1,0 +1,69 @@
+"""Request heads, compiled once and spliced before each body.
+
+A head depends on the endpoint, the credential and the path, and on nothing of the request but
+the body's length; so everything up to that number is bytes made in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.upstream.endpoint import Endpoint
+
+USER_AGENT = b"mcp-gateway"
+
+
+def bearer(credential: str | None) -> dict[bytes, bytes]:
+    """The credential as request headers; none where there is no credential.
+
+    Raises:
+        ConfigError: the credential holds something that cannot stand in a header. The message
+            does not repeat it.
+    """
+    if not credential:
+        return {}
+    if not credential.isascii() or not credential.isprintable() or " " in credential:
+        message = "an API key must be printable ASCII without spaces; check for a line break in it"
+        raise ConfigError(message)
+    return {b"authorization": b"Bearer " + credential.encode("ascii")}
+
+
+def host_of(endpoint: Endpoint) -> str:
+    """The value of the `Host` header: RFC 9110 §7.2, without the scheme's own port."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    own = endpoint.port == (443 if endpoint.scheme == "https" else 80)
+    return host if own else f"{host}:{endpoint.port}"
+
+
+def compile_post(host: str, path: str, headers: Mapping[bytes, bytes]) -> bytes:
+    """The head of a POST with a JSON body, up to and without the number of its bytes.
+
+    Args:
+        host: value of the `Host` header, with the port where it is not the scheme's own.
+        path: absolute path.
+        headers: further headers.
+    """
+    lines = _lines(b"POST", host, path, headers)
+    lines += [b"content-type: application/json", b"content-length: "]
+    return b"\r\n".join(lines)
+
+
+def compile_get(host: str, path: str, headers: Mapping[bytes, bytes]) -> bytes:
+    """A whole GET request."""
+    return b"\r\n".join([*_lines(b"GET", host, path, headers), b"", b""])
+
+
+def splice(head: bytes, body: bytes) -> bytes:
+    """A whole request: a head from `compile_post` with the body's length, and the body."""
+    return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+
+def _lines(method: bytes, host: str, path: str, headers: Mapping[bytes, bytes]) -> list[bytes]:
+    lines = [
+        b"%b %b HTTP/1.1" % (method, path.encode("ascii")),
+        b"host: " + host.encode("ascii"),
+        b"user-agent: " + USER_AGENT,
+    ]
+    lines += [b"%b: %b" % item for item in headers.items()]
+    return lines
