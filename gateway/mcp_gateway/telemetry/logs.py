@@ -1,4 +1,4 @@
-"""Log lines: one JSON object a line, to standard error.
+"""Log lines, to standard error: one JSON object a line, or the same as text for eyes.
 
 The line of an exchange is on the request path, so it is encoded by msgspec and written in
 batches; everything rarer goes through `logging`, whose formatter here makes the same form.
@@ -40,8 +40,12 @@ def _second(whole: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
-class JSONFormatter(logging.Formatter):
-    """One record as one JSON line; `extra={"fields": {...}}` adds fields."""
+class LineFormatter(logging.Formatter):
+    """One record as one line; `extra={"fields": {...}}` adds fields."""
+
+    def __init__(self, *, text: bool = False) -> None:
+        super().__init__()
+        self._encode = encode_text if text else _encode
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its newline."""
@@ -54,13 +58,28 @@ class JSONFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _encode(line).decode()
+        return self._encode(line).decode()
 
 
-def configure(level: str = "info") -> None:
-    """Send every logger's records from `level` on to standard error, as JSON lines."""
+def encode_text(fields: msgspec.Struct | dict[str, Any]) -> bytes:
+    """A line for eyes: time, level and message, then `name=value` of what is not empty."""
+    line = dict(fields) if isinstance(fields, dict) else msgspec.to_builtins(fields)
+    head = f"{line.pop('time')} {line.pop('level').upper():7} {line.pop('message')}"
+    rest = "".join(f" {name}={_word(value)}" for name, value in line.items())
+    return (head + rest).encode("utf-8", "replace")
+
+
+def _word(value: object) -> str:
+    """A value as one word: quoted, with its control characters escaped, where it is not one."""
+    text = str(value)
+    plain = text.isprintable() and not set(text) & set(' "=')
+    return text if plain and text else _encode(text).decode()
+
+
+def configure(level: str = "info", *, text: bool = False) -> None:
+    """Send every logger's records from `level` on to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter())
+    handler.setFormatter(LineFormatter(text=text))
     root = logging.getLogger()
     for existing in list(root.handlers):
         root.removeHandler(existing)
@@ -78,7 +97,8 @@ class LineWriter:
     that the other end does not take are dropped: a log never stops a request.
     """
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
+    def __init__(self, stream: BinaryIO | None = None, *, text: bool = False) -> None:
+        self._encode = encode_text if text else _encode
         self._stream = stream if stream is not None else sys.stderr.buffer
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +106,7 @@ class LineWriter:
     def add(self, fields: msgspec.Struct | dict[str, Any]) -> None:
         """Encode `fields` and write them soon."""
         lines = self._lines
-        lines.append(_encode(fields))
+        lines.append(self._encode(fields))
         if len(lines) >= FLUSH_LINES:
             self.flush()
         elif self._timer is None:

@@ -1,0 +1,61 @@
+import io
+import json
+import logging
+
+import anyio
+
+from mcp_gateway.telemetry.logs import (
+    FLUSH_LINES,
+    FLUSH_SECONDS,
+    LineFormatter,
+    LineWriter,
+    encode_text,
+    timestamp,
+)
+
+
+def test_a_timestamp_is_rfc_3339_in_utc() -> None:
+    assert timestamp(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"
+
+
+async def test_a_line_is_written_soon() -> None:
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+    writer.add({"message": "hello"})
+    assert stream.getvalue() == b""
+    await anyio.sleep(2 * FLUSH_SECONDS)
+    assert stream.getvalue() == b'{"message":"hello"}\n'
+
+
+async def test_many_lines_are_written_together() -> None:
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+    for number in range(FLUSH_LINES):
+        writer.add({"n": number})
+    assert stream.getvalue().count(b"\n") == FLUSH_LINES
+
+
+async def test_a_stream_that_is_gone_stops_nothing() -> None:
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+    stream.close()
+    writer.add({"message": "lost"})
+    writer.flush()
+
+
+def record(message: str, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("mcp_gateway", logging.WARNING, "f", 1, message, None, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_record_is_one_json_object() -> None:
+    line = json.loads(LineFormatter().format(record("cut\nhere", fields={"exchange": "ab"})))
+    assert line["message"] == "cut\nhere"
+    assert line["level"] == "warning"
+    assert line["exchange"] == "ab"
+
+
+def test_text_is_one_line_whatever_a_client_sends() -> None:
+    fields = {"time": "T", "level": "info", "message": "exchange", "model": "a\nlevel=error b"}
+    assert encode_text(fields) == b'T INFO    exchange model="a\\nlevel=error b"'
