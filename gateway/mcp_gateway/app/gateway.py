@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from mcp_gateway import __version__
-from mcp_gateway.api import ChatRequest, ChatResponse, LimitsUpdate, MCPGateway, Recording
+from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Recording
 from mcp_gateway.app.embedded import ChatStream, chat
 from mcp_gateway.app.picture import (
     account_picture,
@@ -263,7 +262,9 @@ class Gateway:
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)
         recorder, previous = self._recorder, None
-        fresh = document.spec.recording != self.document.spec.recording or self.engine.generation == 0
+        fresh = (
+            document.spec.recording != self.document.spec.recording or self.engine.generation == 0
+        )
         if fresh:
             previous, recorder = recorder, self._build_recorder(document)
         self.engine.apply(spec, recorder)

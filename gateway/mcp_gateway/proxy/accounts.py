@@ -25,7 +25,7 @@ from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.meters import AccountMeters
 from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.telemetry.metrics import Registry
-from mcp_gateway.upstream.connect import Connector
+from mcp_gateway.upstream.connect import Connector, Proxy, tls_context
 from mcp_gateway.upstream.connection import Timeouts
 from mcp_gateway.upstream.endpoint import Endpoint
 from mcp_gateway.upstream.pool import Pool, PoolSettings
@@ -36,7 +36,7 @@ class Plan:
     """Everything about one provider that could fail, done.
 
     Attributes:
-        route_key: what leads to the account's peers; where it differs, connections cannot be kept.
+        way: what its connections depend on; where it differs, they cannot be kept.
     """
 
     spec: ProviderSpec
@@ -46,7 +46,7 @@ class Plan:
     settings: PoolSettings
     concurrency: int | None
     limits: AccountLimits
-    route_key: tuple[object, ...]
+    way: tuple[object, ...]
 
 
 class Accounts:
@@ -74,14 +74,14 @@ class Accounts:
         for plan in plans:
             name = plan.spec.name
             current = self.live.get(name)
-            if current is not None and self._keys[name] == plan.route_key:
+            if current is not None and self._keys[name] == plan.way:
                 _reconfigure(current, plan)
             else:
                 if current is not None:
                     retired.append(current)
                 current = self._make(plan)
             live[name] = current
-            self._keys[name] = plan.route_key
+            self._keys[name] = plan.way
         retired.extend(account for name, account in self.live.items() if name not in live)
         self.live = live
         return retired
@@ -101,8 +101,12 @@ class Accounts:
                 if provider.proxy and provider.proxy.credentials
                 else None
             )
-            proxy_url = provider.proxy.url if provider.proxy else None
-            connector = Connector(ca_bundle=bundle, proxy=proxy_url, proxy_credentials=credentials)
+            proxy = Proxy.parse(provider.proxy.url, credentials) if provider.proxy else None
+            connector = Connector(
+                timeout=provider.timeouts.connect,
+                tls=tls_context(bundle) if bundle else None,
+                proxy=proxy,
+            )
             built = registry.build(provider, key, time.time)
         except ConfigError as exc:
             raise ConfigError(f"{where}: {exc}") from exc
@@ -116,7 +120,7 @@ class Accounts:
             settings=_pool_settings(provider, spec),
             concurrency=limits.concurrency,
             limits=limits,
-            route_key=(provider.wire, urls, bundle, proxy_url, credentials),
+            way=(provider.wire, urls, bundle, proxy, provider.timeouts.connect),
         )
 
     def _make(self, plan: Plan) -> Account:
@@ -179,9 +183,7 @@ def _model_rates(account: Account, model: str, limits: ModelLimits) -> Rates:
 
 def _pool_settings(provider: ProviderSpec, spec: Spec) -> PoolSettings:
     pool = provider.pool
-    max_connections, max_overflow = provider.pool_caps(
-        spec.tuning, replicas=spec.largest_replicas
-    )
+    max_connections, max_overflow = provider.pool_caps(spec.tuning, replicas=spec.largest_replicas)
     return PoolSettings(
         min_connections=min(pool.min_connections, max_connections + max_overflow),
         max_connections=max_connections,
@@ -191,7 +193,6 @@ def _pool_settings(provider: ProviderSpec, spec: Spec) -> PoolSettings:
         max_waiting=pool.max_waiting,
         max_lifetime=pool.max_lifetime,
         validate_after=pool.validate_after,
-        connect_timeout=provider.timeouts.connect,
     )
 
 

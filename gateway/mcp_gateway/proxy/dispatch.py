@@ -44,7 +44,7 @@ class Dispatcher:
         policy: RetryPolicy,
         budget: RetryBudget,
         *,
-        rng: Random = random,  # type: ignore[assignment]  # the module has the one method
+        rng: Random = random,
     ) -> None:
         self.router = router
         self._accounts = accounts

@@ -10,9 +10,9 @@ import logging
 import os
 
 from mcp_gateway.api import LimitsUpdate, Spec
+from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config import client_keys
 from mcp_gateway.config.secrets import SecretReader
-from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.errors import ConfigError, GatewayError
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.account import Account

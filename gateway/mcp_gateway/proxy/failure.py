@@ -60,23 +60,25 @@ _PROTOCOL = Verdict(FailureClass.FATAL, False, "protocol", True)
 _NO_ROOM = Verdict(FailureClass.FATAL, True, "", False)
 
 
+_BY_CLASS: tuple[tuple[type[GatewayError], Verdict], ...] = (
+    (ConnectFailed, _CONNECT),
+    (UpstreamTimeout, _TIMEOUT),
+    (ConnectionLost, _LOST),
+    (PoolError, _NO_ROOM),
+    (CircuitOpen, _NO_ROOM),
+    (RemoteProtocolError, _PROTOCOL),
+)
+
+
 def judge(error: GatewayError) -> Verdict:
     """What `error`, raised by one attempt, means for the next."""
-    match error:
-        case UpstreamRefused():
-            return _REFUSALS[RefusalKind(error.kind)]
-        case ConnectFailed():
-            return _CONNECT
-        case UpstreamTimeout():
-            return _CONNECT if error.phase == "connect" else _TIMEOUT
-        case ConnectionLost():
-            return _STALE if error.reused and not error.answered else _LOST
-        case PoolError() | CircuitOpen():
-            return _NO_ROOM
-        case RemoteProtocolError():
-            return _PROTOCOL
-        case _:
-            return _LOST
+    if isinstance(error, UpstreamRefused):
+        return _REFUSALS[RefusalKind(error.kind)]
+    if isinstance(error, UpstreamTimeout) and error.phase == "connect":
+        return _CONNECT
+    if isinstance(error, ConnectionLost) and error.reused and not error.answered:
+        return _STALE
+    return next((verdict for kind, verdict in _BY_CLASS if isinstance(error, kind)), _LOST)
 
 
 def refused(refusal: Refusal, provider: str) -> UpstreamRefused:

@@ -31,7 +31,9 @@ class Rates:
 
     __slots__ = ("_daily", "_loop", "_requests", "_tokens", "limited")
 
-    def __init__(self, limits: AccountLimits | ModelLimits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, limits: AccountLimits | ModelLimits, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._loop = loop
         self._requests: TokenBucket | None = None
         self._tokens: TokenBucket | None = None

@@ -34,7 +34,7 @@ def test_every_constrained_field_must_match() -> None:
 
 def test_no_route_says_what_was_asked_and_which_routes_there_are() -> None:
     router = Router([route("kimi", model="kimi-.*")])
-    with pytest.raises(NoRoute, match="no route matches provider 'x', model 'gpt-9'.*: kimi"):
+    with pytest.raises(NoRoute, match=r"no route matches provider 'x', model 'gpt-9'.*: kimi"):
         router.route(("x", "gpt-9", "", "tools/call", "ann"))
 
 

@@ -54,9 +54,7 @@ class ExchangeLine(msgspec.Struct, omit_defaults=True):
 class LoggingLayer:
     """Writes a line when the exchange ends, however it ends."""
 
-    def __init__(
-        self, writer: LineWriter, *, level: str = "info", content: bool = False
-    ) -> None:
+    def __init__(self, writer: LineWriter, *, level: str = "info", content: bool = False) -> None:
         self._add = writer.add
         self._errors_only = level in {"warning", "error"}
         self._content = content
