@@ -1,0 +1,170 @@
+"""What a gateway that has started tells: where everything is, and what to try.
+
+One object of facts, printed for people as text and for programs as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+
+from mcp_gateway import __version__
+from mcp_gateway.cli import terminal
+
+_MESSAGE = "Hello!"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Where a running gateway can be found.
+
+    Attributes:
+        name: the document's `metadata.name`.
+        file: the document.
+        websocket, http, openai, admin: URLs; empty where the document switches one off.
+        spool: path of the records' database; empty where nothing is recorded.
+        providers: type of each provider, by its name.
+        api_key: the key made for this run; empty where none was.
+        needs_key: clients must send a key.
+        model: a model to try, and `provider`, who has it; empty where none is known.
+    """
+
+    name: str
+    file: str
+    websocket: str = ""
+    http: str = ""
+    openai: str = ""
+    admin: str = ""
+    spool: str = ""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    api_key: str = ""
+    needs_key: bool = True
+    model: str = ""
+    provider: str = ""
+
+
+def reachable(url: str) -> str:
+    """Return a listener's URL as a program on this machine would write it.
+
+    A listener on all addresses has none that could be called: loopback stands in.
+    """
+    parts = urlsplit(url)
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")  # noqa: S104
+    if loopback is None:
+        return url
+    return parts._replace(netloc=f"{loopback}:{parts.port}").geturl()
+
+
+def as_json(facts: Facts, pid: int) -> dict[str, Any]:
+    """Return the facts for a program; what there is not is null."""
+    return {
+        "name": facts.name,
+        "pid": pid,
+        "mcp_websocket": facts.websocket or None,
+        "mcp_http": facts.http or None,
+        "openai": facts.openai or None,
+        "admin": facts.admin or None,
+        "spool": facts.spool or None,
+        "api_key": facts.api_key or None,
+        "providers": dict(facts.providers),
+    }
+
+
+def as_text(facts: Facts, stream: TextIO) -> str:
+    """Return the facts for a person."""
+    title = terminal.paint(f"mcp-gateway {__version__}", "bold", stream)
+    places = {
+        "MCP WebSocket": facts.websocket,
+        "MCP HTTP": facts.http,
+        "OpenAI API": facts.openai,
+        "Admin page": facts.admin,
+        "Records": facts.spool or "not kept",
+        "Providers": ", ".join(
+            name if name == kind else f"{name} ({kind})" for name, kind in facts.providers.items()
+        ),
+        "API key": _key_line(facts),
+    }
+    lines = [f"{title} · {facts.name} · {facts.file}", ""]
+    lines.append(terminal.fields({name: value for name, value in places.items() if value}))
+    lines += ["", "Try:", "", *(f"  {command}" for command in commands(facts)), ""]
+    return "\n".join(lines)
+
+
+def commands(facts: Facts) -> list[str]:
+    """Return command lines that work against this gateway as it is."""
+    return [command for command in (_curl(facts), _call(facts)) if command]
+
+
+def _key_line(facts: Facts) -> str:
+    if facts.api_key:
+        return f"{facts.api_key}  (made for this run; shown only here)"
+    return "one of spec.auth, in $MCP_GATEWAY_API_KEY below" if facts.needs_key else "none needed"
+
+
+def _curl(facts: Facts) -> str:
+    """A chat over the OpenAI face, or else over MCP, or nothing where there is no HTTP."""
+    chat: dict[str, Any] = {
+        "model": facts.model or "MODEL",
+        "messages": [{"role": "user", "content": _MESSAGE}],
+    }
+    words = ["curl"]
+    if facts.openai:
+        words += [f"{facts.openai}/chat/completions", *_header("Content-Type: application/json")]
+        return _command(words + _authorization(facts), json.dumps(chat))
+    if not facts.http:
+        return ""
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "chat",
+            "arguments": chat,
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    }
+    headers = (
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        "MCP-Protocol-Version: 2026-07-28",
+        "Mcp-Method: tools/call",
+        "Mcp-Name: chat",
+    )
+    words.append(facts.http)
+    for header in headers:
+        words += _header(header)
+    return _command(words + _authorization(facts), json.dumps(call))
+
+
+def _call(facts: Facts) -> str:
+    url = facts.websocket or facts.http
+    if not url:
+        return ""
+    words = ["mcp-gateway", "call", "--url", url]
+    if facts.api_key:
+        words += ["--api-key", facts.api_key]
+    if facts.provider:
+        words += ["--provider", facts.provider]
+    if facts.model:
+        words += ["--model", facts.model]
+    # Single quotes: an interactive shell would expand the `!` in double ones.
+    return f"{shlex.join(words)} '{_MESSAGE}'"
+
+
+def _header(header: str) -> list[str]:
+    return ["-H", header]
+
+
+def _authorization(facts: Facts) -> list[str]:
+    return _header(f"Authorization: Bearer {facts.api_key}") if facts.api_key else []
+
+
+def _command(words: list[str], body: str) -> str:
+    return f"{shlex.join(words)} -d {shlex.quote(body)}"

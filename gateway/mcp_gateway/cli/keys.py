@@ -1,0 +1,104 @@
+"""`mcp-gateway keys create`: let a client in.
+
+The gateway keeps only hashes, so the key is shown once, here, and can be shown by nobody later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mcp_gateway.cli import terminal
+
+DESCRIPTION = """\
+Make a key for a client of the gateway.
+
+The key goes to stdout, once; give it to the client. The line with its hash goes into the Secret
+(or the file) that `spec.auth.apiKeys` names; a gateway that runs takes it up by itself."""
+
+EXAMPLES = """\
+examples:
+  mcp-gateway keys create alice
+  mcp-gateway keys create ci --models "kimi-.*" --rate 60/1m --burst 10
+  mcp-gateway keys create alice --append secrets/mcp-gateway-clients/api-keys
+  KEY=$(mcp-gateway keys create alice --append keys.txt)
+
+A cluster's Secret, with the line of every client under one key:
+  kubectl create secret generic mcp-gateway-clients --from-file=api-keys=keys.txt
+and in the document:
+  auth: {apiKeys: {secretRef: {name: mcp-gateway-clients, key: api-keys}}}
+On a laptop the same document reads SECRETS_DIR/mcp-gateway-clients/api-keys."""
+
+_HOW_TO_APPLY = """\
+Add this line to the Secret or file that spec.auth.apiKeys names:
+
+  {line}
+
+or run the command with --append FILE. The key itself is on stdout and is not kept anywhere."""
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    group = commands.add_parser(
+        "keys", help="make keys for clients of the gateway", description="Keys of clients."
+    )
+    group.set_defaults(parser=group)
+    actions = group.add_subparsers(title="commands", metavar="COMMAND")
+    parser = actions.add_parser(
+        "create", help="make a key", description=DESCRIPTION, epilog=EXAMPLES
+    )
+    parser.add_argument("name", metavar="NAME", help="who it is for; in logs, records and metrics")
+    parser.add_argument(
+        "--models",
+        metavar="RE2",
+        help="models it may call, an expression that must match the whole name (default: all)",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="N/DURATION",
+        help="requests it may make, such as 60/1m (default: the document's rateLimit)",
+    )
+    parser.add_argument(
+        "--burst", metavar="N", type=int, help="requests it may make at once beyond that pace"
+    )
+    parser.add_argument(
+        "--append", metavar="FILE", type=Path, help="add the line to this file (made with mode 600)"
+    )
+    parser.add_argument("--json", action="store_true", help="print key and line as one JSON object")
+    parser.set_defaults(execute=execute, parser=parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Make a key and print it."""
+    from mcp_gateway.config import client_keys  # noqa: PLC0415
+
+    key, line = client_keys.create(args.name, models=args.models, rate=args.rate)
+    if args.burst is not None:
+        line = f"{line} burst={args.burst}"
+    client_keys.parse(line)  # raises where one of the options has no meaning
+    if args.append is not None:
+        _append(args.append, line)
+    if args.json:
+        terminal.out_json({"name": args.name, "key": key, "line": line})
+        return 0
+    if args.append is not None:
+        terminal.say(f"Added to {args.append}. The key is not kept anywhere:")
+    else:
+        terminal.say(_HOW_TO_APPLY.format(line=line))
+    terminal.out(key)
+    return 0
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line to a file, on a line of its own whatever the file ends with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":
+                line = f"\n{line}"
+        file.write(f"{line}\n".encode())

@@ -1,0 +1,205 @@
+"""The gateway as a process: a document and signals in, a banner and an exit status out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mcp_gateway.api import MCPGateway, Server
+from mcp_gateway.app import Gateway
+from mcp_gateway.cli import banner, terminal
+from mcp_gateway.cli.check import problem_table
+from mcp_gateway.config import document as documents
+from mcp_gateway.config.problem import Problem
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.config.watch import FileWatcher
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.proxy.exchange import ANONYMOUS
+from mcp_gateway.telemetry import logs
+
+log = logging.getLogger(__name__)
+
+_MODELS_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gateway finds what it needs, and what the command line says over the document.
+
+    Attributes:
+        file: the document.
+        secrets_dir: folder of secrets; None where there is none.
+        data_dir: folder of what the gateway keeps.
+        server: fields of `spec.server` that take the place of the document's.
+    """
+
+    file: Path
+    secrets_dir: Path | None
+    data_dir: Path
+    server: Mapping[str, Any]
+
+
+class Service:
+    """One gateway from its document to its end. Made and used once."""
+
+    def __init__(self, place: Place, environ: Mapping[str, str]) -> None:
+        self._place = place
+        self._secrets = SecretReader(place.secrets_dir, environ)
+        self._document: MCPGateway | None = None
+        self._reloads = asyncio.Event()
+        self._ends = asyncio.Event()
+
+    def load(self) -> MCPGateway:
+        """Read the document and say its warnings.
+
+        Raises:
+            InvalidDocument: with every problem of it.
+            ConfigError: what the command line says of the server does not fit the document.
+        """
+        loaded = documents.load(self._place.file)
+        if loaded.warnings:
+            say_problems(loaded.warnings)
+        return _overridden(loaded.document, self._place.server)
+
+    async def run(self, document: MCPGateway, *, as_json: bool) -> None:
+        """Serve until a signal says to end, then drain."""
+        gateway = Gateway(document, secrets=self._secrets, data_dir=self._place.data_dir)
+        try:
+            async with gateway:
+                self._listen_to_signals()
+                await self._announce(gateway, as_json=as_json)
+                async with asyncio.TaskGroup() as tasks:
+                    reloads = tasks.create_task(self._reload(gateway), name="reload")
+                    await self._ends.wait()
+                    reloads.cancel()
+                log.info("draining", extra={"fields": {"grace": _grace(gateway)}})
+        finally:
+            # A second signal cancels the draining, and what is open is closed all the same.
+            await gateway.aclose()
+
+    # --- signals -----------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "signals end the task that runs the gateway"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, task)
+        loop.add_signal_handler(signal.SIGHUP, self._reloads.set)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        if self._ends.is_set():
+            task.cancel()
+        self._ends.set()
+
+    # --- reload ------------------------------------------------------------------------
+
+    async def _reload(self, gateway: Gateway) -> None:
+        """Bring the document into force again whenever it, or a secret it names, changes."""
+        while True:
+            files = [self._place.file, *self._secrets.files(gateway.document)]
+            async with FileWatcher(files, self._reloads.set):
+                await self._reloads.wait()
+            self._reloads.clear()
+            try:
+                await gateway.apply(self.load())
+            except ConfigError as exc:
+                log.error(
+                    "document refused, the last good one stays",
+                    extra={"fields": {"file": str(self._place.file), "error": str(exc)}},
+                )
+
+    # --- start -------------------------------------------------------------------------
+
+    async def _announce(self, gateway: Gateway, *, as_json: bool) -> None:
+        facts = await _facts(gateway, self._place.file)
+        if as_json:
+            terminal.out_json(banner.as_json(facts, os.getpid()))
+        else:
+            terminal.say(banner.as_text(facts, sys.stderr))
+
+
+def say_problems(problems: Sequence[Problem]) -> None:
+    """Tell people what is wrong with a document."""
+    terminal.say(problem_table(problems, sys.stderr))
+
+
+def _grace(gateway: Gateway) -> float:
+    return gateway.document.spec.server.shutdown_grace
+
+
+def _overridden(document: MCPGateway, given: Mapping[str, Any]) -> MCPGateway:
+    """Return the document with fields of `spec.server` replaced, its rules checked again."""
+    if not given:
+        return document
+    try:
+        server = Server.model_validate({**dict(document.spec.server), **given})
+        spec = type(document.spec).model_validate({**dict(document.spec), "server": server})
+    except ValidationError as exc:
+        reasons = "; ".join(error["msg"] for error in exc.errors())
+        raise ConfigError(f"--host, --port, --admin-port: {reasons}") from exc
+    return document.model_copy(update={"spec": spec})
+
+
+async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
+    document = gateway.document
+    urls = {name: banner.reachable(url) for name, url in gateway.urls.items()}
+    provider, model = await _something_to_call(gateway)
+    return banner.Facts(
+        name=document.metadata.name,
+        file=str(file),
+        websocket=urls.get("websocket", ""),
+        http=urls.get("http", ""),
+        openai=urls.get("openai", ""),
+        admin=urls.get("admin", ""),
+        spool=str(gateway.spool_path or ""),
+        providers={provider.name: provider.type for provider in document.spec.providers},
+        api_key=gateway.generated_key,
+        needs_key=not document.spec.auth.anonymous and "auth" in document.spec.middleware,
+        provider=provider,
+        model=model,
+    )
+
+
+async def _something_to_call(gateway: Gateway) -> tuple[str, str]:
+    """Return a provider and a model of it for the examples; empty where none answers soon."""
+    try:
+        async with asyncio.timeout(_MODELS_PATIENCE):
+            models = await gateway.engine.catalog.models(ANONYMOUS)
+    except TimeoutError:
+        models = []
+    if models:
+        return models[0].provider, models[0].id
+    return gateway.document.spec.providers[0].name, ""
+
+
+def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Run a gateway to its end and return the exit status of the process."""
+    import uvloop  # noqa: PLC0415
+
+    service = Service(place, environ)
+    try:
+        document = service.load()
+    except documents.InvalidDocument as exc:
+        say_problems(exc.problems)
+        terminal.complain(f"{place.file} cannot be run", f"mcp-gateway check {place.file}")
+        return 2
+    logs.configure(document.spec.logging.level, text=document.spec.logging.format == "text")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(service.run(document, as_json=as_json))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGINT
+    except OSError as exc:
+        terminal.complain(f"cannot start: {exc}", "--port 0 takes a port that is free")
+        return 1
+    return 0
