@@ -21,6 +21,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import cast
 
 from mcp_gateway.errors import (
     ConnectFailed,
@@ -217,8 +218,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport works, TLS included."""
         if self._state is not State.CONNECTING:  # given up while the handshake went on
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            # uvloop's transports are none of asyncio's classes: no isinstance.
+            cast(asyncio.Transport, transport).abort()
             return
         self._transport = transport  # type: ignore[assignment]  # TLS transports of uvloop, too
         self._opened_at = self.idle_since = self._loop.time()
