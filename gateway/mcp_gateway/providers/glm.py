@@ -100,7 +100,7 @@ class GLMProvider(OpenAIChatProvider):
         """Seconds until the window ends; the message of 1308 and 1310 carries the instant."""
         reset = reset_time(answer.message)
         if reset is None:
-            return refusal.retry_after(answer)
+            return refusal.retry_after(answer, RefusalKind.QUOTA)
         return max(0.0, reset - answer.now)
 
 

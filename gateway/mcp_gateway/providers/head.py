@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mcp_gateway.errors import ConfigError
-from mcp_gateway.upstream.endpoint import Endpoint
 
 USER_AGENT = b"mcp-gateway"
 
@@ -27,13 +26,6 @@ def bearer(credential: str | None) -> dict[bytes, bytes]:
         message = "an API key must be printable ASCII without spaces; check for a line break in it"
         raise ConfigError(message)
     return {b"authorization": b"Bearer " + credential.encode("ascii")}
-
-
-def host_of(endpoint: Endpoint) -> str:
-    """The value of the `Host` header: RFC 9110 §7.2, without the scheme's own port."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    own = endpoint.port == (443 if endpoint.scheme == "https" else 80)
-    return host if own else f"{host}:{endpoint.port}"
 
 
 def compile_post(host: str, path: str, headers: Mapping[bytes, bytes]) -> bytes:

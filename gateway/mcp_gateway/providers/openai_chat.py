@@ -50,7 +50,7 @@ class _Heads:
     __slots__ = ("chat", "models", "until")
 
     def __init__(self, endpoint: Endpoint, headers: Mapping[bytes, bytes], until: float) -> None:
-        host, path = head.host_of(endpoint), endpoint.base_path.rstrip("/")
+        host, path = endpoint.authority, endpoint.base_path
         self.chat = head.compile_post(host, path + "/chat/completions", headers)
         self.models = head.compile_get(host, path + "/models", headers)
         self.until = until
@@ -99,7 +99,7 @@ class OpenAIChatProvider:
 
     def quota_reset(self, answer: refusal.ErrorAnswer) -> float | None:
         """Seconds until a used-up quota is there again, where the answer says so."""
-        return refusal.retry_after(answer)
+        return refusal.retry_after(answer, RefusalKind.QUOTA)
 
     async def complete(
         self, connection: Connection, call: ChatCall, model: str, timeouts: Timeouts
@@ -132,6 +132,9 @@ class OpenAIChatProvider:
             return await _read_stream(response, sink, hide_usage=ask_usage)
         except completion.StreamError as exc:
             raise self._refused(response.status, response.headers, exc.body) from exc
+        finally:
+            # Nothing more is read: what is left must not be taken for the next answer.
+            response.close()
 
     async def models(self, connection: Connection, timeouts: Timeouts) -> list[str]:
         """See `Provider.models`."""
@@ -202,7 +205,7 @@ class OpenAIChatProvider:
                 status=refusal.status_of(answer, kind),
                 code=answer.code or answer.type,
                 message=refusal.scrub(answer.message, self._credential.secrets),
-                retry_after=refusal.retry_after(answer),
+                retry_after=refusal.retry_after(answer, kind),
                 reset_after=self.quota_reset(answer) if kind is RefusalKind.QUOTA else None,
             )
         )
@@ -231,11 +234,11 @@ def _is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
 async def _read_stream(response: StreamedResponse, sink: Sink, *, hide_usage: bool) -> ChatAnswer:
     decoder = SSEDecoder()
     assembly = completion.StreamAssembly()
-    while not assembly.done:
+    ended = False
+    while not (ended or assembly.done):
         chunk = await response.read()
-        if not chunk:
-            break
-        for data in decoder.feed(chunk):
+        ended = not chunk
+        for data in decoder.close() if ended else decoder.feed(chunk):
             event = assembly.add(data)
             if assembly.done:
                 break

@@ -36,6 +36,13 @@ _KINDS_OF_429 = (
     (("tpm", "tokens per min", "token rate"), RefusalKind.TOKENS),
 )
 
+# OpenAI has one header for each window, the others one for both.
+_RESET_HEADERS = {
+    RefusalKind.FREQUENCY: (b"x-ratelimit-reset-requests", b"x-ratelimit-reset"),
+    RefusalKind.TOKENS: (b"x-ratelimit-reset-tokens", b"x-ratelimit-reset"),
+    RefusalKind.QUOTA: (b"x-ratelimit-reset",),
+}
+
 _STATUS_OF_KIND = {
     RefusalKind.CONCURRENCY: 429,
     RefusalKind.FREQUENCY: 429,
@@ -128,11 +135,12 @@ def status_of(answer: ErrorAnswer, kind: RefusalKind) -> int:
     return answer.status if answer.status >= 400 else _STATUS_OF_KIND[kind]
 
 
-def retry_after(answer: ErrorAnswer) -> float | None:
+def retry_after(answer: ErrorAnswer, kind: RefusalKind) -> float | None:
     """Seconds the provider asks to wait: `Retry-After`, the message, or `X-RateLimit-Reset`.
 
     RFC 9110 §10.2.3 allows a number or a date. The rate-limit header has no standard: it is
-    read as an instant when it is as large as one, else as a duration.
+    read as an instant when it is as large as one, else as a duration. It comes with every
+    answer and speaks of a window, so it counts only where a window is used up.
     """
     header = answer.headers.get(b"retry-after")
     if header is not None:
@@ -142,7 +150,7 @@ def retry_after(answer: ErrorAnswer) -> float | None:
     said = _AGAIN.search(answer.message)
     if said is not None:
         return float(said[1]) * _UNITS[(said[2] or "s").lower()]
-    return _reset_header(answer)
+    return _reset_header(answer, kind)
 
 
 def scrub(message: str, secrets: tuple[str, ...]) -> str:
@@ -154,11 +162,13 @@ def scrub(message: str, secrets: tuple[str, ...]) -> str:
     return message.strip()[:MESSAGE_LIMIT]
 
 
-def _reset_header(answer: ErrorAnswer) -> float | None:
-    names = (b"x-ratelimit-reset", b"x-ratelimit-reset-requests", b"x-ratelimit-reset-tokens")
-    found = [answer.headers[name] for name in names if name in answer.headers]
-    values = [value for value in (_reset(raw, answer.now) for raw in found) if value is not None]
-    return max(values, default=None)
+def _reset_header(answer: ErrorAnswer, kind: RefusalKind) -> float | None:
+    for name in _RESET_HEADERS.get(kind, ()):
+        raw = answer.headers.get(name)
+        value = _reset(raw, answer.now) if raw is not None else None
+        if value is not None:
+            return value
+    return None
 
 
 def _reset(raw: bytes, now: float) -> float | None:

@@ -24,6 +24,10 @@ MAX_PIPELINED = 16
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
+class _TooLarge(Exception):
+    """A bound was passed; raised through the parser, which reports a failed callback."""
+
+
 class Request:
     """One request as it arrived. `path` is without its query."""
 
@@ -99,9 +103,11 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._reject(b"no upgrade is spoken here")
+            self._reject(400, b"no upgrade is spoken here")
+        except httptools.HttpParserCallbackError:
+            self._reject(413, b"too large")
         except httptools.HttpParserError:
-            self._reject(b"not HTTP")
+            self._reject(400, b"not HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give everything back."""
@@ -154,7 +160,7 @@ class Connection(asyncio.Protocol):
         """Take a piece of the body."""
         self._body_size += len(body)
         if self._body_size > MAX_BODY:
-            raise httptools.HttpParserError("body too large")
+            raise _TooLarge
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -240,10 +246,10 @@ class Connection(asyncio.Protocol):
     def _count_header(self, size: int) -> None:
         self._header_size += size
         if self._header_size > MAX_HEADER:
-            raise httptools.HttpParserError("header too large")
+            raise _TooLarge
 
-    def _reject(self, reason: bytes) -> None:
+    def _reject(self, status: int, reason: bytes) -> None:
         # In the middle of another answer there is no place for this one.
         if not self._busy:
-            self.write(http.response(400, b'{"error":{"message":"%b"}}' % reason))
+            self.write(http.response(status, b'{"error":{"message":"%b"}}' % reason))
         self.close()
