@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
 
 import msgspec
 
 from mcp_gateway.recording.record import Record
+from mcp_gateway.recording.redact import Redactor
 from mcp_gateway.recording.spool import Row
 from mcp_gateway.recording.stream import assemble
 
 _encode = msgspec.json.Encoder().encode
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
-
-Redact = Callable[[bytes], bytes]
 
 
 class RecordEncoder:
@@ -26,13 +24,13 @@ class RecordEncoder:
 
     Args:
         gateway: name of this pod or host, written into each record.
-        redact: what to do with each body; takes JSON and returns JSON.
+        redact: takes things out of bodies and error messages.
         hash_key: where given, client names are replaced by their keyed hash: the same client
             keeps the same hash, and a list of names is of no use without the key.
     """
 
     def __init__(
-        self, *, gateway: str = "", redact: Redact | None = None, hash_key: bytes | None = None
+        self, *, gateway: str = "", redact: Redactor | None = None, hash_key: bytes | None = None
     ) -> None:
         self._gateway = gateway
         self._redact = redact
@@ -48,6 +46,8 @@ class RecordEncoder:
         record.gateway = self._gateway
         if self._hash_key is not None:
             record.client = self._hashed(record.client, self._hash_key)
+        if self._redact is not None and record.error_message:
+            record.error_message = self._redact.text(record.error_message)
         if record.events is not None:
             record.response = assemble(record.events)
             record.events = None
@@ -69,7 +69,7 @@ class RecordEncoder:
         except msgspec.DecodeError:
             body = _encode(body.decode("utf-8", "replace"))
         if self._redact is not None:
-            body = self._redact(body)
+            body = self._redact.body(body)
         return msgspec.Raw(body)
 
     def _hashed(self, client: str, key: bytes) -> str:

@@ -10,11 +10,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from mcp_gateway.errors import Overloaded
 from mcp_gateway.recording.encode import RecordEncoder
 from mcp_gateway.recording.record import Record
+from mcp_gateway.recording.shipper import Shipper
 from mcp_gateway.recording.spool import SpoolSettings
 from mcp_gateway.recording.stats import DropReason, RecorderStats, ShipperStats
 from mcp_gateway.recording.writer import Batch, SpoolWriter
@@ -41,22 +41,6 @@ class RecorderSettings:
     sync_timeout: float = 5.0
 
 
-class Shipping(Protocol):
-    """What moves records from the spool to where they are kept."""
-
-    def start(self, spool: Path, writer: SpoolWriter) -> None:
-        """Begin, in threads of its own."""
-
-    def wake(self) -> None:
-        """There are new records. Called from any thread."""
-
-    def drain(self, until: float) -> None:
-        """Ship what can be shipped until `time.monotonic()` is `until`, then end. Blocks."""
-
-    def stats(self) -> ShipperStats:
-        """The state now. Called from any thread."""
-
-
 class Recorder:
     """Takes records on the event loop that it was started on.
 
@@ -73,17 +57,12 @@ class Recorder:
         spool_path: Path,
         *,
         encoder: RecordEncoder | None = None,
-        shipper: Shipping | None = None,
+        shipper: Shipper | None = None,
     ) -> None:
         self._settings = settings
         self._path = spool_path
         self._shipper = shipper
-        self._writer = SpoolWriter(
-            spool_path,
-            settings.spool,
-            encoder or RecordEncoder(),
-            shipper.wake if shipper is not None else lambda: None,
-        )
+        self._writer = SpoolWriter(spool_path, settings.spool, encoder or RecordEncoder())
         self._counts = self._writer.counts
         self._limit = settings.queue
         self._size_limit = settings.queue_bytes
@@ -110,7 +89,10 @@ class Recorder:
         await asyncio.wrap_future(self._writer.start())
         self._open = True
         if self._shipper is not None:
-            self._shipper.start(self._path, self._writer)
+            counts = self._counts
+            self._shipper.start(
+                self._path, self._writer, watermark=counts.watermark, newest=lambda: counts.last
+            )
 
     def put(self, record: Record) -> bool:
         """Take a record; it is on the disk within the commit interval.
@@ -177,9 +159,9 @@ class Recorder:
         self._armed = False
         self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, *, even_empty: bool = False) -> None:
         """Hand what is pending to the writer."""
-        if not self._pending:
+        if not self._pending and not even_empty:
             return
         settled = None
         if self._waiting:
@@ -203,12 +185,27 @@ class Recorder:
         if not self._open:
             return
         self._open = False
-        self._flush()
         until = time.monotonic() + grace
+        await self._written(until)
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.drain, until)
         self._writer.stop()
         await asyncio.to_thread(self._writer.join, max(until - time.monotonic(), 1.0))
+
+    async def _written(self, until: float) -> None:
+        """Wait until everything that was put is committed, or until it is too late."""
+        assert self._loop is not None, "open, so started"
+        written: asyncio.Future[bool] = self._loop.create_future()
+        self._waiting.append(written)
+        late = self._loop.call_at(self._loop.time() + until - time.monotonic(), _expire, written)
+        self._flush(even_empty=True)
+        await written
+        late.cancel()
+
+    def credential_changed(self, key: str) -> None:
+        """Ship with another key from now on."""
+        if self._shipper is not None:
+            self._shipper.credential_changed(key)
 
     def stats(self) -> RecorderStats:
         """The state now; cheap."""

@@ -66,6 +66,7 @@ class WriterCounts:
     finished: int = 0
     finished_size: int = 0
     recorded: int = 0
+    watermark: int = 0
     commits: int = 0
     commit_failures: int = 0
     commit_time: float = 0.0
@@ -83,7 +84,6 @@ class SpoolWriter:
     Args:
         path, settings: of the spool.
         encode: makes a row of a record.
-        committed: called in the thread after each commit of records, to wake the shipper.
     """
 
     def __init__(
@@ -91,13 +91,11 @@ class SpoolWriter:
         path: Path,
         settings: SpoolSettings,
         encode: Callable[[Record], Row],
-        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts = WriterCounts()
         self._path = path
         self._settings = settings
         self._encode = encode
-        self._committed = committed
         self._queue: SimpleQueue[Batch | Progress | _Stop] = SimpleQueue()
         self._rows: list[Row] = []
         self._batches: list[Batch] = []
@@ -108,9 +106,9 @@ class SpoolWriter:
         self._measured = 0.0
         self._thread: threading.Thread | None = None
 
-    def start(self) -> Future[Spool]:
-        """Start the thread; the future has the open spool, or why it cannot be opened."""
-        opened: Future[Spool] = Future()
+    def start(self) -> Future[None]:
+        """Start the thread; the future is done when the spool is open, or says why it is not."""
+        opened: Future[None] = Future()
         self._thread = threading.Thread(
             target=self._run, args=(opened,), name="recording-writer", daemon=True
         )
@@ -136,7 +134,7 @@ class SpoolWriter:
             return not self._thread.is_alive()
         return True
 
-    def _run(self, opened: Future[Spool]) -> None:
+    def _run(self, opened: Future[None]) -> None:
         try:
             spool = Spool(self._path, self._settings)
         except ConfigError as error:
@@ -148,7 +146,8 @@ class SpoolWriter:
                 extra={"damaged": str(spool.set_aside)},
             )
         self._measure(spool)
-        opened.set_result(spool)
+        self.counts.watermark = spool.watermark
+        opened.set_result(None)
         try:
             self._serve(spool)
         finally:
@@ -227,8 +226,6 @@ class SpoolWriter:
         self._progress = Progress(0)
         if ended - self._measured > 1.0:
             self._measure(spool)
-        if taken:
-            self._committed()
 
     def _failed(self, error: sqlite3.Error) -> None:
         counts = self.counts

@@ -1,0 +1,201 @@
+"""Ships records to Supabase, or to any PostgREST at `/rest/v1/`, with the `supabase` client.
+
+Loaded only where it is configured: the client library costs about 20 MiB and a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import msgspec
+from supabase import Client, ClientOptions, PostgrestAPIError, SupabaseException, create_client
+
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.recording.destination import (
+    Misconfigured,
+    Rejected,
+    TooLarge,
+    Unavailable,
+    Undelivered,
+)
+from mcp_gateway.recording.schema import SCHEMA_VERSION, function_name, grant, migration
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupabaseSettings:
+    """Where records go.
+
+    Attributes:
+        url: the project's address, without `/rest/v1`.
+        key: what says who is calling: the writer role's token, or a service-role key.
+        api_key: the project's publishable key, which Supabase's own front door asks for beside
+            a token that it did not make; None where `key` opens that door too.
+        table: name of the table.
+        timeout: seconds one call may take to connect, and then between bytes.
+    """
+
+    url: str
+    key: str
+    api_key: str | None = None
+    table: str = "interactions"
+    timeout: float = 15.0
+
+
+class SupabaseDestination:
+    """Calls the insert function that `mcp-gateway supabase-schema` makes."""
+
+    def __init__(self, settings: SupabaseSettings) -> None:
+        self._settings = settings
+        self._function = function_name(settings.table)
+        self._answer = threading.local()
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(settings.timeout),
+            event_hooks={"response": [self._remember]},
+        )
+        self._client = self._connect()
+
+    def _connect(self) -> Client:
+        settings = self._settings
+        if can_read(settings.key):
+            log.warning(
+                "the key for Supabase can read and change everything in the project; the role"
+                " that `mcp-gateway supabase-schema` makes can only add records"
+            )
+        options = ClientOptions(
+            auto_refresh_token=False,
+            persist_session=False,
+            httpx_client=self._http,
+            postgrest_client_retry=False,
+        )
+        options.headers["Authorization"] = f"Bearer {settings.key}"
+        try:
+            return create_client(settings.url, settings.api_key or settings.key, options)
+        except SupabaseException as error:
+            raise ConfigError(f"recording.supabase: {error}") from error
+
+    def credential_changed(self, key: str) -> None:
+        """Use another key from the next call on."""
+        self._settings = replace(self._settings, key=key)
+        self._client = self._connect()
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._http.close()
+
+    def send(self, bodies: Sequence[str]) -> None:
+        """Store records; see `Destination.send`."""
+        batch = f"[{','.join(bodies)}]"
+        if "\\u0000" in batch:
+            # PostgreSQL's text knows no NUL. Records keep it; rows get the replacement mark.
+            batch = f"[{','.join(map(without_nul, bodies))}]"
+        self._answer.status, self._answer.retry_after = 0, None
+        try:
+            # The batch is a string inside JSON: it is never taken apart on this side.
+            answer = self._client.rpc(self._function, {"batch": batch}).execute()
+        except PostgrestAPIError as error:
+            raise self._undelivered(error) from error
+        except httpx.TimeoutException as error:
+            raise Unavailable("the database did not answer in time", slow=True) from error
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the database cannot be reached: {_reason(error)}") from error
+        self._confirm(answer.data)
+
+    def _confirm(self, data: Any) -> None:
+        """Make sure that it was the insert function that answered, and the right one."""
+        if not isinstance(data, dict) or not isinstance(data.get("stored"), int):
+            raise Unavailable(
+                "something other than the database answered: is the address right?", answered=True
+            )
+        if data.get("schema", 0) < SCHEMA_VERSION:
+            raise self._outdated("the table is of an older version", code="")
+
+    def _remember(self, response: httpx.Response) -> None:
+        self._answer.status = response.status_code
+        self._answer.retry_after = _seconds(response.headers.get("retry-after"))
+
+    def _undelivered(self, error: PostgrestAPIError) -> Undelivered:
+        """What an error answer means.
+
+        The codes are PostgreSQL's (SQLSTATE, appendix A of its manual) and PostgREST's.
+        """
+        status: int = self._answer.status
+        code = error.code or str(status)
+        reason = f"{error.message or 'no message'} (HTTP {status}, {code})"
+        if code == "42501":
+            return Misconfigured(
+                f"the key may not call {self._function}: {reason}",
+                code=code,
+                remedy=grant(self._settings.table),
+            )
+        if code.startswith("PGRST30") or status == 401:
+            return Misconfigured(f"the key was not accepted: {reason}", code=code)
+        if code in {"PGRST202", "PGRST203"} or code.startswith("42"):
+            return self._outdated(reason, code=code)
+        if status == 413:
+            return TooLarge(f"a record is larger than the database takes: {reason}", code=code)
+        if len(code) == 5 and code[:2] in {"22", "23", "54", "P0"}:
+            return Rejected(reason, code=code)
+        return Unavailable(
+            reason,
+            code=code,
+            # 08, 25, 40, 53, 55, 57: connection, read-only, conflict, resources, locks, operator.
+            answered=code[:2] not in {"08", "25", "40", "53", "55", "57"} and code[:6] != "PGRST0",
+            slow=code == "57014",
+            retry_after=self._answer.retry_after,
+        )
+
+    def _outdated(self, reason: str, *, code: str) -> Misconfigured:
+        sql = migration(self._settings.table)
+        return Misconfigured(
+            f"the database lacks what `mcp-gateway supabase-schema --table {self._settings.table}`"
+            f" prints: {reason}",
+            code=code,
+            remedy=sql,
+        )
+
+
+def can_read(key: str) -> bool:
+    """Whether a key is a service role's, which row-level security does not bind."""
+    if key.startswith("sb_secret_"):
+        return True
+    parts = key.split(".")
+    if len(parts) != 3:
+        return False
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=="))
+    except (ValueError, msgspec.DecodeError):
+        return False
+    return isinstance(claims, dict) and claims.get("role") == "service_role"
+
+
+def without_nul(body: str) -> str:
+    """A record's JSON with U+FFFD in place of each NUL character."""
+    if "\\u0000" not in body:
+        return body
+    return msgspec.json.encode(_replaced(msgspec.json.decode(body))).decode()
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_replaced(name): _replaced(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_replaced(part) for part in value]
+    return value
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header is not None and header.isdecimal() else None
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__
