@@ -58,7 +58,7 @@ def account_samples(engine: Engine, now: float) -> Iterator[Sample]:
             yield metric.CONNECTIONS, (name, state), float(getattr(stats, state))
         yield metric.WAITING, (name,), float(stats.waiting)
         yield metric.LIMIT, (name,), float(stats.limit)
-        yield metric.WAIT_SECONDS, (name,), stats.wait_seconds
+        yield metric.WAIT_SECONDS, (name,), stats.wait_sum
         yield metric.BREAKER_OPEN, (name,), _BREAKER[account.breaker.state.value]
 
 

@@ -53,7 +53,6 @@ class Account:
         pool: lends the connections.
         breaker, rates, meters: what learns and what counts.
         model_rates: rates of single models, where the provider limits those.
-        lanes_by_model: each model has a concurrency limit of its own.
         last_error: the last failure, for people.
     """
 
@@ -66,7 +65,6 @@ class Account:
     timeouts: Timeouts
     loop: asyncio.AbstractEventLoop
     model_rates: dict[str, Rates] = field(default_factory=dict)
-    lanes_by_model: bool = False
     last_error: str = ""
 
     @property
@@ -86,7 +84,6 @@ class Account:
     def set_model_share(self, model: str, share: ModelShare) -> None:
         """Move what this process may use of one model's limits; what is left out stays."""
         if "share" in share.model_fields_set:
-            self.lanes_by_model = True
             self.pool.set_share(share.share, lane=model)
         if share.model_fields_set & {"requests_per_minute", "tokens_per_minute"}:
             rates = self.model_rates.get(model)
@@ -139,7 +136,7 @@ class Account:
             raise DeadlineExceeded("the request's deadline passed before an attempt began")
         return await self.pool.acquire(
             client=exchange.client.name,
-            lane=model if self.lanes_by_model else "",
+            lane=model,
             deadline=deadline,
         )
 

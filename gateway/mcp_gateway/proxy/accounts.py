@@ -44,7 +44,6 @@ class Plan:
     endpoints: Sequence[Endpoint]
     connector: Connector
     settings: PoolSettings
-    concurrency: int | None
     limits: AccountLimits
     way: tuple[object, ...]
 
@@ -118,14 +117,20 @@ class Accounts:
             endpoints=[Endpoint.parse(url, weight) for url, weight in urls],
             connector=connector,
             settings=_pool_settings(provider, spec),
-            concurrency=limits.concurrency,
             limits=limits,
             way=(provider.wire, urls, bundle, proxy, provider.timeouts.connect),
         )
 
     def _make(self, plan: Plan) -> Account:
         name = plan.spec.name
-        pool = Pool(name, plan.endpoints, plan.connector, plan.settings)
+        pool = Pool(
+            name,
+            plan.endpoints,
+            plan.connector,
+            plan.settings,
+            share=plan.limits.concurrency,
+            by_lane=plan.spec.wire == "glm",  # GLM limits each model by itself
+        )
         account = Account(
             spec=plan.spec,
             provider=plan.provider,
@@ -136,40 +141,35 @@ class Accounts:
             timeouts=_timeouts(plan.spec),
             loop=self._loop,
         )
-        _set_limits(account, plan)
+        _limit_models(account, plan.limits)
         pool.start()
         return account
 
 
 def _reconfigure(account: Account, plan: Plan) -> None:
-    changed = plan.spec.circuit_breaker != account.spec.circuit_breaker
-    if changed:
+    if plan.spec.circuit_breaker != account.spec.circuit_breaker:
         account.breaker = _breaker(plan.spec.circuit_breaker)
-    same_limits = (
-        plan.limits == account.spec.effective_limits() and plan.settings == account.pool.settings
-    )
+    # Limits that the document leaves as they were stay where refusals or `PUT /limits` moved them.
+    limits_changed = plan.limits != account.spec.effective_limits()
     account.spec = plan.spec
     account.provider = plan.provider
     account.timeouts = _timeouts(plan.spec)
-    if not same_limits:
-        account.pool.resize(plan.settings)
+    account.pool.resize(plan.settings)
+    if limits_changed:
+        account.pool.set_share(plan.limits.concurrency)
         account.rates.configure(plan.limits)
-        _set_limits(account, plan)
+        _limit_models(account, plan.limits)
 
 
-def _set_limits(account: Account, plan: Plan) -> None:
-    """State what the document knows of the account's limits, by model where it says so."""
-    account.lanes_by_model = plan.spec.wire == "glm" or any(
-        model.concurrency is not None for model in plan.limits.by_model.values()
-    )
-    account.pool.set_share(plan.concurrency)
-    for model, limits in plan.limits.by_model.items():
-        if limits.concurrency is not None:
-            account.pool.set_share(limits.concurrency, lane=model)
+def _limit_models(account: Account, limits: AccountLimits) -> None:
+    """State what the document knows of single models' limits."""
+    for model, of_model in limits.by_model.items():
+        if of_model.concurrency is not None:
+            account.pool.set_share(of_model.concurrency, lane=model)
     account.model_rates = {
-        model: _model_rates(account, model, limits)
-        for model, limits in plan.limits.by_model.items()
-        if limits.requests_per_minute is not None or limits.tokens_per_minute is not None
+        model: _model_rates(account, model, of_model)
+        for model, of_model in limits.by_model.items()
+        if of_model.requests_per_minute is not None or of_model.tokens_per_minute is not None
     }
 
 

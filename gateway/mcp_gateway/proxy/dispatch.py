@@ -67,7 +67,7 @@ class Dispatcher:
             (call.provider, call.model, exchange.tool, exchange.method, exchange.client.name)
         )
         exchange.route = route.name
-        exchange.keep = route.keep
+        exchange.kept = route.kept
         exchange.recorded = route.recorded
         self._budget.deposit(self._loop.time())
         if exchange.sink is not None:
@@ -156,7 +156,7 @@ class FirstToken:
         self._sink = exchange.sink
         self._send = exchange.sink.send
         self._exchange = exchange
-        self._keep = exchange.events if exchange.keep.responses else None
+        self._keep = exchange.events if exchange.kept.response else None
         self._loop = loop
 
     def send(self, event: StreamEvent) -> None:

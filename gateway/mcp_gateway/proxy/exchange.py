@@ -12,6 +12,7 @@ from enum import StrEnum
 from mcp_gateway.protocol.jsonrpc import MessageType
 from mcp_gateway.providers.base import ChatCall, Sink
 from mcp_gateway.proxy.pattern import Fullmatch
+from mcp_gateway.recording.choice import Kept, kept
 
 
 class Face(StrEnum):
@@ -52,20 +53,7 @@ class Client:
 
 
 ANONYMOUS = Client()
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Which content of an exchange is recorded, besides what is measured about it."""
-
-    prompts: bool = False
-    responses: bool = False
-
-    def __bool__(self) -> bool:
-        return self.prompts or self.responses
-
-
-METADATA = Keep()
+METADATA = kept("metadata")
 
 
 @dataclass(slots=True)
@@ -104,7 +92,7 @@ class Exchange:
         first_token: seconds from `started` to the first streamed token.
         streamed: a byte of an answer went to the client; from then on nothing is tried again.
         recorded: the recording takes it.
-        keep, events: what the recording wants of the content, and the streamed events kept.
+        kept, events: what the recording wants of the content, and the streamed events kept.
     """
 
     id: str
@@ -133,5 +121,5 @@ class Exchange:
     first_token: float | None = None
     streamed: bool = False
     recorded: bool = True
-    keep: Keep = METADATA
+    kept: Kept = METADATA
     events: list[bytes] = field(default_factory=list)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from mcp_gateway.errors import NoRoute
 from mcp_gateway.proxy.balancer import Backend, Strategy
-from mcp_gateway.proxy.exchange import METADATA, Keep
+from mcp_gateway.proxy.exchange import METADATA
 from mcp_gateway.proxy.pattern import Fullmatch
+from mcp_gateway.recording.choice import Kept
 
 REMEMBERED = 4096
 
@@ -28,7 +29,7 @@ class Route:
         matchers: (position in the key, pattern) of each field that the document constrains.
         backends: sorted by priority.
         strategy: how to choose among them.
-        keep: what the recording keeps of the content.
+        kept: what the recording keeps of the content.
         recorded: its exchanges are recorded.
     """
 
@@ -36,7 +37,7 @@ class Route:
     matchers: tuple[tuple[int, Fullmatch], ...]
     backends: tuple[Backend, ...]
     strategy: Strategy
-    keep: Keep = METADATA
+    kept: Kept = METADATA
     recorded: bool = True
 
     def matches(self, key: Key) -> bool:

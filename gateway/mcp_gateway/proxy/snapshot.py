@@ -15,7 +15,6 @@ from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.balancer import Backend
 from mcp_gateway.proxy.catalog import Catalog
 from mcp_gateway.proxy.dispatch import Dispatcher
-from mcp_gateway.proxy.exchange import Keep
 from mcp_gateway.proxy.layers.auth import AuthLayer
 from mcp_gateway.proxy.layers.jwt import JWTVerifier
 from mcp_gateway.proxy.layers.logging import LoggingLayer
@@ -27,15 +26,9 @@ from mcp_gateway.proxy.middleware import Handler, Middleware, compose, load_thir
 from mcp_gateway.proxy.model_list import ModelList
 from mcp_gateway.proxy.pattern import compile_pattern
 from mcp_gateway.proxy.router import Route, Router
+from mcp_gateway.recording.choice import kept
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry
-
-_KEEP = {
-    "metadata": Keep(),
-    "prompts": Keep(prompts=True),
-    "responses": Keep(responses=True),
-    "all": Keep(prompts=True, responses=True),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +133,11 @@ def _route(route: RouteSpec, accounts: dict[str, Account], recording: Recording)
         key=lambda backend: backend.priority,
     )
     own = route.recording
-    mode = own.mode if own is not None and own.mode is not None else recording.mode
-    recorded = own is None or own.enabled is not False
     return Route(
         name=route.name,
         matchers=matchers,
         backends=tuple(backends),
         strategy=balancer.strategy(route.strategy),
-        keep=_KEEP[mode],
-        recorded=recorded,
+        kept=kept(recording.mode, own.mode if own is not None else None),
+        recorded=own is None or own.enabled is not False,
     )

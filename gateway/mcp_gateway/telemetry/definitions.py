@@ -153,7 +153,7 @@ RECORDS_DROPPED = Metric(
     "counter",
     "Records lost, by reason.",
     ("reason",),
-    (("reason", ("queue_full", "disk", "spool_full", "expired")),),
+    (("reason", ("queue_full", "spool_full", "expired", "too_large", "unencodable", "disk")),),
 )
 RECORDING_LAG = Metric(
     "mcp_gateway_recording_lag_seconds",

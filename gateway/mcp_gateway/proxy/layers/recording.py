@@ -93,16 +93,15 @@ class RecordingLayer:
                 Try(a.provider, a.model, a.queue * 1000, a.upstream * 1000, a.outcome, a.status)
                 for a in exchange.attempts
             ]
-        if exchange.keep:
-            _keep_content(record, exchange, answer)
+        _keep_content(record, exchange, answer)
         return record
 
 
 def _keep_content(record: Record, exchange: Exchange, answer: ChatAnswer | None) -> None:
     call = exchange.call
-    if exchange.keep.prompts and call is not None:
+    if exchange.kept.request and call is not None:
         record.request = call.body if call.body is not None else call.fields["messages"]
-    if exchange.keep.responses:
+    if exchange.kept.response:
         record.events = exchange.events or None
         if answer is not None and answer.body:
             record.response = answer.body
