@@ -57,10 +57,18 @@ class Rule:
     cel: str
     message: str
 
-    @property
-    def location(self) -> tuple[str, ...]:
-        """Where a problem with it is shown, in YAML names."""
-        return tuple(yaml_name(part) for part in self.fields[0].split("."))
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that a model does not obey.
+
+    Attributes:
+        rule: the rule.
+        reads: where the fields are that it reads, in the document's spelling, from the model.
+    """
+
+    rule: Rule
+    reads: tuple[tuple[str, ...], ...]
 
 
 class Model(BaseModel):
@@ -81,13 +89,20 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
-        broken = [rule for rule in self.rules if not rule.check(self)]
-        if broken:
+        rules = [rule for rule in self.rules if not rule.check(self)]
+        if rules:
             # All of them at once: pydantic carries one error per model, so the others
             # travel in its context and `config.document` unfolds them.
-            text = "; ".join(rule.message for rule in broken)
-            raise PydanticCustomError("rule", "{text}", {"text": text, "rules": broken})
+            text = "; ".join(rule.message for rule in rules)
+            broken = [Broken(rule, tuple(map(self._spelled, rule.fields))) for rule in rules]
+            raise PydanticCustomError("rule", "{text}", {"text": text, "broken": broken})
         return self
+
+    @classmethod
+    def _spelled(cls, field: str) -> tuple[str, ...]:
+        spelling = cls.model_config["alias_generator"]
+        assert callable(spelling), "set by this class and by the models of the original form"
+        return tuple(spelling(part) for part in field.split("."))
 
 
 class Observed(Model):
@@ -293,7 +308,7 @@ DNS_NAME: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 HOST_NAME: Final = r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 HTTP_URL: Final = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 PROXY_URL: Final = r"^http://[^\s/?#@]+/?$"
-SECRET_KEY: Final = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
+DATA_KEY: Final = r"^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
 VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 LAYER: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
 TABLE: Final = r"^[a-z_][a-z0-9_]*$"
@@ -307,7 +322,7 @@ FORMS: Final[dict[str, str]] = {
     HOST_NAME: "a host name such as mcp.example.com or *.example.com",
     HTTP_URL: "an address such as https://host/path, without user, query or fragment",
     PROXY_URL: "an address such as http://proxy.internal:3128, without user or path",
-    SECRET_KEY: "letters, digits, '-', '_' and '.'",
+    DATA_KEY: "letters, digits, '-', '_' and '.'",
     VARIABLE: "a variable's name such as KIMI_API_KEY, not its value",
     LAYER: "a layer's name: letters, digits, '_' and '-'",
     TABLE: "a table's name: lower-case letters, digits and '_'",

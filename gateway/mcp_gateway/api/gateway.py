@@ -67,6 +67,35 @@ def _backends_exist(spec: Spec) -> bool:
     return all(backend.provider in names for route in spec.routes for backend in route.backends)
 
 
+REFERENCE_RULES: Final = (
+    Rule(
+        ("middleware",),
+        lambda s: _unique(s.middleware),
+        "self.middleware.all(m, self.middleware.exists_one(n, n == m))",
+        "each layer may be named once",
+    ),
+    Rule(
+        ("providers",),
+        lambda s: _unique([provider.name for provider in s.providers]),
+        "self.providers.all(p, self.providers.exists_one(q, q.name == p.name))",
+        "each provider needs a name of its own",
+    ),
+    Rule(
+        ("routes",),
+        lambda s: _unique([route.name for route in s.routes]),
+        "self.routes.all(r, self.routes.exists_one(q, q.name == r.name))",
+        "each route needs a name of its own",
+    ),
+    Rule(
+        ("routes", "providers"),
+        _backends_exist,
+        "self.routes.all(r, r.backends.all(b, self.providers.exists(p, p.name == b.provider)))",
+        "every backend must name a provider of this document",
+    ),
+)
+"""Rules between the parts of a spec that a reader of files can show at the very name."""
+
+
 class Spec(Model):
     """What the gateway is to be."""
 
@@ -141,30 +170,7 @@ class Spec(Model):
     rules = (
         ANONYMOUS_RULE,
         AUTH_LAYER_RULE,
-        Rule(
-            ("middleware",),
-            lambda s: _unique(s.middleware),
-            "self.middleware.all(m, self.middleware.exists_one(n, n == m))",
-            "each layer may be named once",
-        ),
-        Rule(
-            ("providers",),
-            lambda s: _unique([provider.name for provider in s.providers]),
-            "self.providers.all(p, self.providers.exists_one(q, q.name == p.name))",
-            "each provider needs a name of its own",
-        ),
-        Rule(
-            ("routes",),
-            lambda s: _unique([route.name for route in s.routes]),
-            "self.routes.all(r, self.routes.exists_one(q, q.name == r.name))",
-            "each route needs a name of its own",
-        ),
-        Rule(
-            ("routes", "providers"),
-            _backends_exist,
-            "self.routes.all(r, r.backends.all(b, self.providers.exists(p, p.name == b.provider)))",
-            "every backend must name a provider of this document",
-        ),
+        *REFERENCE_RULES,
     )
 
     @property

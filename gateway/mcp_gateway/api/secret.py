@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from mcp_gateway.api.fields import DNS_NAME, SECRET_KEY, VARIABLE, Model, Rule, exactly_one
+from mcp_gateway.api.fields import DATA_KEY, DNS_NAME, VARIABLE, Model, Rule, exactly_one
 
 
 class SecretReference(Model):
@@ -16,7 +16,7 @@ class SecretReference(Model):
     """Name of the Secret, in the gateway's own namespace. On a laptop, the folder
     `SECRETS_DIR/NAME`."""
 
-    key: Annotated[str, Field(min_length=1, max_length=253, pattern=SECRET_KEY)]
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY)]
     """Key within the Secret. On a laptop, the file `SECRETS_DIR/NAME/KEY`."""
 
 
