@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,13 @@ from mcp_gateway.app.picture import (
     recording_samples,
     route_picture,
 )
-from mcp_gateway.app.recorder import build_recorder
+from mcp_gateway.app.recording import Recording
 from mcp_gateway.app.simulators import Simulators
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.document import load, parse, parse_limits
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.proxy.engine import Engine
-from mcp_gateway.recording.recorder import Recorder
 from mcp_gateway.server.listeners import Listeners
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway.telemetry.logs import LineWriter
@@ -77,7 +77,7 @@ class Gateway:
         self._simulators = Simulators()
         self._applying = asyncio.Lock()
         self._engine: Engine | None = None
-        self._recorder: Recorder | None = None
+        self._recording = Recording(self._secrets, document.metadata.name, self._default_spool)
         self._listeners: Listeners | None = None
         self._draining = False
         self._started = time.time()
@@ -130,7 +130,7 @@ class Gateway:
     @property
     def spool_path(self) -> Path | None:
         """The file records go to; None where nothing is recorded."""
-        return self._spool_path(self.document.spec.recording) if self._recorder else None
+        return self._recording.spool_path
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Ask, and return the whole answer, or its typed `error`."""
@@ -156,8 +156,6 @@ class Gateway:
                 self._refused.add()
                 raise
             self.document = document
-            if self._listeners is not None:
-                self._listeners.apply(document.spec.server)
         log.info("document applied", extra={"fields": {"generation": self.engine.generation}})
 
     async def drain(self, grace: float) -> None:
@@ -168,10 +166,7 @@ class Gateway:
             await self._listeners.drain(grace)
         if self._engine is not None:
             await self._engine.drain(max(0.0, until - asyncio.get_running_loop().time()))
-        if self._recorder is not None:
-            left = max(1.0, until - asyncio.get_running_loop().time())
-            await self._recorder.aclose(left)
-            self._recorder = None
+        await self._recording.aclose(max(1.0, until - asyncio.get_running_loop().time()))
 
     async def aclose(self) -> None:
         """Close everything now. Idempotent."""
@@ -179,9 +174,7 @@ class Gateway:
             await self._listeners.aclose()
         if self._engine is not None:
             await self._engine.aclose()
-        if self._recorder is not None:
-            await self._recorder.aclose(1.0)
-            self._recorder = None
+        await self._recording.aclose(1.0)
         await self._supervisor.aclose()
         await self._simulators.aclose()
         if self._temporary is not None:
@@ -195,10 +188,11 @@ class Gateway:
         failed = self._supervisor.failed
         if failed:
             details["tasks"] = {name: str(error) for name, error in failed.items()}
-        degraded = self._recorder.stats().degraded if self._recorder is not None else ""
         ready = not details
-        if degraded:
-            details["RecordingDegraded"] = degraded
+        recording = self._recording.stats()
+        if recording is not None and recording.degraded:
+            # A detail, never a reason: a gateway that cannot record can still answer.
+            details["RecordingDegraded"] = recording.degraded
         return ready, details
 
     def status(self) -> dict[str, Any]:
@@ -206,7 +200,6 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         ready, details = self.ready()
         engine = self.engine
-        recorder = self._recorder
         return {
             "name": self.document.metadata.name,
             "version": __version__,
@@ -218,8 +211,8 @@ class Gateway:
             "providers": [account_picture(a, now) for a in engine.accounts.live.values()],
             "routes": [route_picture(route) for route in engine.snapshot.router.routes],
             "middleware": list(engine.snapshot.spec.middleware),
-            "recording": msgspec.to_builtins(recorder.stats()) if recorder is not None else None,
-            "listeners": self._listeners.stats() if self._listeners is not None else None,
+            "recording": msgspec.to_builtins(self._recording.stats()),
+            "listener": asdict(self._listeners.stats()) if self._listeners is not None else None,
         }
 
     def metrics(self) -> bytes:
@@ -254,38 +247,25 @@ class Gateway:
         await self._bring_into_force(self.document)
         self._metrics.add_source(self._samples)
         if self._listen:
+            server = self.document.spec.server
+            token = self._secrets.read(server.admin_token) if server.admin_token else None
             self._listeners = Listeners(
-                self.engine, self.document.spec.server, self, secrets=self._secrets
+                self.engine,
+                server,
+                self,
+                admin_token=token,
+                secrets_dir=self._secrets.secrets_dir,
             )
             await self._listeners.start()
 
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)
-        recorder, previous = self._recorder, None
-        fresh = (
-            document.spec.recording != self.document.spec.recording or self.engine.generation == 0
-        )
-        if fresh:
-            previous, recorder = recorder, self._build_recorder(document)
-        self.engine.apply(spec, recorder)
-        if fresh:
-            if previous is not None:
-                await previous.aclose(document.spec.server.shutdown_grace)
-            if recorder is not None:
-                await recorder.start()
-            self._recorder = recorder
+        self._recording.check(spec.recording)
+        self.engine.apply(spec, self._recording if spec.recording.enabled else None)
+        await self._recording.apply(spec.recording, spec.server.shutdown_grace)
         await self._simulators.release(spec)
 
-    def _build_recorder(self, document: MCPGateway) -> Recorder | None:
-        recording = document.spec.recording
-        if not recording.enabled:
-            return None
-        path = self._spool_path(recording)
-        return build_recorder(recording, path, self._secrets, gateway=document.metadata.name)
-
-    def _spool_path(self, recording: Recording) -> Path:
-        if recording.spool.path is not None:
-            return Path(recording.spool.path)
+    def _default_spool(self) -> Path:
         return self.data_dir / "spool.db"
 
     @property
@@ -300,8 +280,12 @@ class Gateway:
         engine = self.engine
         yield metric.CONFIG_GENERATION, (), float(engine.generation)
         yield from account_samples(engine, asyncio.get_running_loop().time())
-        if self._recorder is not None:
-            yield from recording_samples(self._recorder.stats())
+        recording = self._recording.stats()
+        if recording is not None:
+            yield from recording_samples(recording)
         if self._listeners is not None:
-            for face, count in self._listeners.connections().items():
-                yield metric.DOWNSTREAM_CONNECTIONS, (face,), float(count)
+            listener = self._listeners.stats()
+            http = listener.connections - listener.websockets
+            yield metric.DOWNSTREAM_CONNECTIONS, ("http",), float(http)
+            yield metric.DOWNSTREAM_CONNECTIONS, ("websocket",), float(listener.websockets)
+            yield metric.REQUESTS_IN_FLIGHT, (), float(listener.exchanges)
