@@ -70,20 +70,20 @@ class WaitQueue(Generic[T]):
 
     Args:
         max_waiting: how many may wait. May be changed at any time; who waits already, stays.
+
+    Attributes:
+        size: how many wait.
     """
 
-    __slots__ = ("_lanes", "_served", "_size", "_turn", "max_waiting")
+    __slots__ = ("_lanes", "_served", "_turn", "max_waiting", "size")
 
     def __init__(self, max_waiting: int) -> None:
         self.max_waiting = max_waiting
         self._lanes: dict[str, _Lane[T]] = {}
-        self._size = 0
+        self.size = 0
         self._turn = 0
         # Last turn of each client that waits anywhere: forgotten when its last waiter leaves.
         self._served: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return self._size
 
     def waiting(self, lane: str) -> int:
         """Return how many wait in `lane`."""
@@ -106,7 +106,7 @@ class WaitQueue(Generic[T]):
         Raises:
             QueueFull: `max_waiting` wait already.
         """
-        if self._size >= self.max_waiting + spare:
+        if self.size >= self.max_waiting + spare:
             raise QueueFull
         waiter: Waiter[T] = Waiter(client, lane, now, asyncio.get_running_loop().create_future())
         place = self._lanes.get(lane)
@@ -117,7 +117,7 @@ class WaitQueue(Generic[T]):
             line = place.clients[client] = OrderedDict()
         line[waiter] = None
         place.size += 1
-        self._size += 1
+        self.size += 1
         self._served.setdefault(client, self._turn)
         return waiter
 
@@ -165,7 +165,7 @@ class WaitQueue(Generic[T]):
         line = lane.clients[waiter.client]
         del line[waiter]
         lane.size -= 1
-        self._size -= 1
+        self.size -= 1
         if not line:
             del lane.clients[waiter.client]
             if not any(waiter.client in other.clients for other in self._lanes.values()):

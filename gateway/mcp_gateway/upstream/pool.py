@@ -1,0 +1,492 @@
+"""The pool of connections to one provider account.
+
+One exchange at a time on each connection, so connections lent = requests in flight = what the
+provider counts. Rules that must hold after every step:
+
+1. in flight + idle + connecting <= capacity. A lease counts from its assignment, and a
+   connection being opened counts from the decision to open it.
+2. No lease is assigned above a limit: the account's, or the lane's.
+3. While a connection is idle nobody waits who could have it.
+4. Every waiter is answered once; a lease given to one that was cancelled in the same moment
+   comes back.
+5. Connections are opened by demand: never more at a time than there are waiters who may be in
+   flight, and any of them takes whichever connection is ready first.
+
+Decisions are plain functions: no `await` stands between a look at the state and its change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+from mcp_gateway.concurrency.wait_queue import QueueFull, Waiter, WaitQueue
+from mcp_gateway.errors import (
+    ConnectFailed,
+    DeadlineExceeded,
+    GatewayError,
+    PoolClosed,
+    PoolSaturated,
+    PoolTimeout,
+    UpstreamTimeout,
+)
+from mcp_gateway.upstream.connection import Connection
+from mcp_gateway.upstream.endpoint import Endpoint
+from mcp_gateway.upstream.lane import Lane, Lanes
+from mcp_gateway.upstream.lease import Lease
+from mcp_gateway.upstream.opener import ConnectError, Connector, Opener
+from mcp_gateway.upstream.settings import PoolSettings
+from mcp_gateway.upstream.stats import CloseReason, Counters, EndpointStats, LaneStats, PoolStats
+from mcp_gateway.upstream.stock import Stock
+
+__all__ = ["CloseReason", "Connector", "Lease", "Pool", "PoolSettings", "PoolState", "PoolStats"]
+
+TICK = 1.0
+"""Seconds between two rounds of upkeep: closing what is idle, keeping warm, probing limits."""
+
+LIFETIME_JITTER = 0.1
+"""The part of `max_lifetime` that is up to chance, so that connections do not expire together."""
+
+
+class PoolState(StrEnum):
+    """NEW until started; DRAINING serves who waits and takes nobody new."""
+
+    NEW = "new"
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Pool:
+    """The pool.
+
+    Args:
+        name: the provider's, as in errors and stats.
+        endpoints: where connections lead; at least one.
+        connector: opens them.
+        settings: how it behaves.
+        share: the account's known limit; None means that it has to be found out.
+        by_lane: the provider limits every model by itself; `lane` names the model.
+        lane_share: the known limit of models that are not listed.
+        lane_shares: the known limits of models.
+        rng: a source of numbers in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoints: Sequence[Endpoint],
+        connector: Connector,
+        settings: PoolSettings,
+        *,
+        share: int | None = None,
+        by_lane: bool = False,
+        lane_share: int | None = None,
+        lane_shares: Mapping[str, int] | None = None,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._rng = rng
+        self._queue: WaitQueue[Lease] = WaitQueue(settings.max_waiting)
+        self._lanes = Lanes(
+            settings.capacity,
+            share,
+            by_lane=by_lane,
+            lane_share=lane_share,
+            lane_shares=lane_shares,
+        )
+        self._root = self._lanes.root
+        self._stock = Stock()
+        self._opener = Opener(
+            name, endpoints, connector, opened=self._opened, failed=self._failed, rng=rng
+        )
+        self._state = PoolState.NEW
+        self._counters = Counters()
+        self._loop: asyncio.AbstractEventLoop
+        self._now: Callable[[], float]
+        self._ticking: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self.name} {self._state.value} connecting={self._opener.connecting} "
+            f"idle={len(self._stock.idle)} in_flight={self.in_flight} waiting={self.waiting}>"
+        )
+
+    @property
+    def state(self) -> PoolState:
+        """Where it stands."""
+        return self._state
+
+    @property
+    def in_flight(self) -> int:
+        """Leases now."""
+        return self._root.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Waiters now."""
+        return self._queue.size
+
+    # Its life.
+
+    def start(self) -> None:
+        """Open it, and warm up to `min_connections` in the background. Idempotent.
+
+        A pool that is asked for a connection before starts by itself.
+        """
+        if self._state is PoolState.NEW:
+            self._loop = asyncio.get_running_loop()
+            self._now = self._loop.time
+            self._state = PoolState.OPEN
+            self._tick()
+
+    async def drain(self, grace: float) -> None:
+        """Take nobody new, let waiters and leases finish within `grace` seconds, and close."""
+        if self._state is PoolState.OPEN:
+            self._state = PoolState.DRAINING
+            self._stock.shrink(0, CloseReason.DRAINED)
+            if self.in_flight or self.waiting:
+                self._emptied = self._loop.create_future()
+                await asyncio.wait([self._emptied], timeout=grace)
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close at once: waiters get PoolClosed, exchanges under way are aborted. Idempotent."""
+        self._state = PoolState.CLOSED
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._queue.fail_all(self._closed_error)
+        await self._opener.aclose()
+        await self._stock.aclose()
+
+    # Lending.
+
+    def acquire_nowait(self, lane: str = "") -> Lease | None:
+        """Lend an idle connection; None where there is none, or no room in a limit.
+
+        Raises:
+            PoolClosed: the pool is draining or closed.
+        """
+        if self._state is not PoolState.OPEN:
+            self._start_or_refuse()
+        root = self._root
+        if root.in_flight >= root.limit.limit:
+            return None
+        place = self._lanes.find(lane, self._queue.waiting) if lane else root
+        if place is not root and place.in_flight >= place.limit.limit:
+            return None
+        # By rule 3 nobody waits who could have this one, so nobody is overtaken.
+        connection = self._stock.take(self._now(), self._settings.validate_after)
+        return None if connection is None else self._lend(connection, place, 0.0)
+
+    async def acquire(
+        self,
+        *,
+        client: str = "",
+        lane: str = "",
+        deadline: float | None = None,
+        on_queued: Callable[[], None] | None = None,
+    ) -> Lease:
+        """Lend a connection, waiting for one where need be. Does not suspend where one is idle.
+
+        Args:
+            client: whose turn it uses in the queue.
+            lane: the model, where models have limits of their own.
+            deadline: `loop.time()` when the request's own time is over.
+            on_queued: called when it has to wait.
+
+        Raises:
+            PoolClosed: the pool is draining or closed, or was closed meanwhile.
+            PoolSaturated: `max_waiting` wait already.
+            PoolTimeout: `acquire_timeout` passed.
+            DeadlineExceeded: `deadline` passed.
+            ConnectFailed, UpstreamTimeout: no connection is open and none can be opened.
+        """
+        lease = self.acquire_nowait(lane)
+        if lease is not None:
+            return lease
+        waiter = self._join(client, lane)
+        timer = self._time_limit(waiter, deadline)
+        try:
+            if on_queued is not None:
+                on_queued()
+            self._serve()
+            return await waiter.future
+        except asyncio.CancelledError:
+            self._hand_back(waiter)
+            raise
+        finally:
+            timer.cancel()
+            self._queue.leave(waiter)
+            self._check_emptied()
+
+    # Limits and settings.
+
+    def set_share(self, share: int | None, lane: str = "", *, governed: bool = False) -> None:
+        """Set how many may be in flight, for the account or for one lane.
+
+        Args:
+            share: None means unknown: it is found out by probing.
+            lane: the model; empty for the account.
+            governed: an operator speaks: after a refusal the limit stays cut until it does again.
+        """
+        self._lanes.set_share(lane, share, governed=governed)
+        self._serve()
+
+    def resize(self, settings: PoolSettings) -> None:
+        """Use other settings from now on; what is too much is closed as it becomes idle."""
+        self._settings = settings
+        self._queue.max_waiting = settings.max_waiting
+        self._lanes.set_capacity(settings.capacity)
+        self._stock.shrink(settings.kept, CloseReason.SHRUNK)
+        self._serve()
+
+    def stats(self) -> PoolStats:
+        """Return a picture of this moment."""
+        counters, limit, now = self._counters, self._root.limit, 0.0
+        if self._state is not PoolState.NEW:
+            now = self._now()
+        return PoolStats(
+            name=self.name,
+            state=self._state.value,
+            connecting=self._opener.connecting,
+            idle=len(self._stock.idle),
+            in_flight=self.in_flight,
+            waiting=self.waiting,
+            capacity=self._settings.capacity,
+            limit=limit.limit,
+            share=limit.share,
+            in_flight_at_refusal=limit.in_flight_at_refusal,
+            lanes={lane.name: self._lane_stats(lane) for lane in self._lanes},
+            endpoints={
+                url: EndpointStats(failures, aside)
+                for url, (failures, aside) in self._opener.health.picture(now).items()
+            },
+            acquired=counters.acquired,
+            timeouts=counters.timeouts,
+            saturated=counters.saturated,
+            abandoned=counters.abandoned,
+            refused=counters.refused,
+            created=self._stock.created,
+            connect_failures=self._opener.failures,
+            closed=dict(self._stock.closed),
+            wait_sum=counters.wait_sum,
+            wait_count=counters.wait_count,
+            last_error=self._opener.last_error,
+        )
+
+    # What a lease asks.
+
+    def take_back(self, lease: Lease) -> None:
+        """End a lease: its connection goes to who waits, becomes idle, or is closed."""
+        root, lane = self._root, lease.lane
+        root.in_flight -= 1
+        root.refused_pending -= lease.was_refused
+        if lane is not root:
+            lane.in_flight -= 1
+            lane.refused_pending -= lease.was_refused
+        waiting = self._queue.size
+        opened = len(self._stock.open)
+        if self._state is PoolState.OPEN:
+            settings = self._settings
+            room = opened <= (settings.capacity if waiting else settings.kept)
+        else:
+            room = waiting > 0
+        self._stock.put_back(lease.connection, self._now(), room=room)
+        if waiting:
+            self._serve()
+        elif self._emptied is not None:
+            self._check_emptied()
+
+    def note_refusal(self, lease: Lease) -> None:
+        """Cut the limit that a refused lease counts against."""
+        root, lane = self._root, lease.lane
+        root.refused_pending += 1
+        if lane is not root:
+            lane.refused_pending += 1
+        self._counters.refused += 1
+        cut = lane if self._lanes.by_lane else root
+        cut.limit.refused(cut.in_flight - cut.refused_pending)
+
+    # Decisions.
+
+    def _lend(self, connection: Connection, lane: Lane, waited: float) -> Lease:
+        self._count(lane)
+        return Lease(self, connection, lane, waited)
+
+    def _count(self, lane: Lane) -> None:
+        root = self._root
+        root.in_flight += 1
+        if lane is not root:
+            lane.in_flight += 1
+        self._counters.acquired += 1
+
+    def _join(self, client: str, lane: str) -> Waiter[Lease]:
+        """Put a waiter in the queue, under its lane's name."""
+        place = self._lanes.find(lane, self._queue.waiting)
+        # Who waits only for a connection to be opened does not count against `max_waiting`.
+        spare = self._opener.connecting
+        if self._queue.size - spare < self._growth(place):
+            spare += 1
+        try:
+            return self._queue.join(client, place.name, self._now(), spare=spare)
+        except QueueFull:
+            self._counters.saturated += 1
+            message = f"{self._queue.size} requests wait for {self.name} already"
+            raise PoolSaturated(message, provider=self.name) from None
+
+    def _serve(self) -> None:
+        """Give idle connections to waiters, and open more for those who are left."""
+        root, queue, stock = self._root, self._queue, self._stock
+        if not queue.size:
+            return
+        now = self._now()
+        while queue.size and stock.idle and root.has_room:
+            connection = stock.take(now, self._settings.validate_after)
+            if connection is None:
+                break
+            if not self._assign(connection, now):
+                stock.idle[connection] = None
+                break
+        for _ in range(self._missing(now)):
+            self._opener.open(self._loop)
+
+    def _assign(self, connection: Connection, now: float) -> bool:
+        """Lend `connection` to the waiter whose turn it is; False where nobody takes it."""
+        while True:
+            waiter = self._queue.pop(self._lanes.is_open)
+            if waiter is None:
+                return False
+            lane = self._lanes.find(waiter.lane, self._queue.waiting)
+            waited = now - waiter.since
+            if waiter.offer(Lease(self, connection, lane, waited)):
+                self._count(lane)
+                self._counters.wait_sum += waited
+                self._counters.wait_count += 1
+                return True
+
+    def _missing(self, now: float) -> int:
+        """How many connections to begin opening, for those who wait."""
+        if not self._queue.size or self._state is PoolState.CLOSED:
+            return 0
+        if not self._opener.health.available(now):
+            # A provider that does not answer is not hammered: whoever has hope waits for that,
+            # and otherwise one try stands for all who wait.
+            return 0 if self._stock.open or self._opener.connecting else 1
+        wanted = 0
+        for name, waiting in self._queue.lanes():
+            lane = self._lanes.find(name, self._queue.waiting)
+            wanted += min(waiting, max(0, lane.limit.limit - lane.in_flight))
+        return min(wanted - self._opener.connecting, self._growth(self._root))
+
+    def _growth(self, lane: Lane) -> int:
+        """How many connections more may be opened for a lane."""
+        root, connecting = self._root, self._opener.connecting
+        return min(
+            self._settings.capacity - len(self._stock.open) - connecting,
+            root.limit.limit - root.in_flight - connecting,
+            lane.limit.limit - lane.in_flight - connecting,
+        )
+
+    def _opened(self, connection: Connection) -> None:
+        """A connection came about: for who waits, or to be kept."""
+        settings, now, stock = self._settings, self._now(), self._stock
+        connection.idle_since = now
+        jitter = 1 - LIFETIME_JITTER * self._rng()
+        connection.expires_at = now + settings.max_lifetime * jitter
+        stock.add(connection)
+        self._serve()
+        if connection in stock.idle:
+            keep = settings.kept if self._state is PoolState.OPEN else 0
+            stock.shrink(keep, CloseReason.OVERFLOW)
+
+    def _failed(self, error: ConnectError) -> None:
+        """A connection did not come about. Where there is no other hope, all who wait hear it."""
+        opener = self._opener
+        hope = self._stock.open or opener.connecting or opener.health.available(self._now())
+        if hope:
+            self._serve()
+        else:
+            self._queue.fail_all(lambda: self._connect_error(error))
+
+    # Time.
+
+    def _tick(self) -> None:
+        self._ticking = self._loop.call_later(TICK, self._tick)
+        now, settings = self._now(), self._settings
+        self._stock.reap(now, settings.idle_timeout, settings.min_connections)
+        self._root.limit.probe(now, self._queue.size, self._root.in_flight)
+        for lane in self._lanes:
+            lane.limit.probe(now, self._queue.waiting(lane.name), lane.in_flight)
+        self._serve()
+        self._keep_warm(now)
+
+    def _keep_warm(self, now: float) -> None:
+        settings, opener = self._settings, self._opener
+        if self._state is not PoolState.OPEN or not opener.health.available(now):
+            return
+        target = min(settings.min_connections, settings.capacity, self._root.limit.limit)
+        for _ in range(target - len(self._stock.open) - opener.connecting):
+            opener.open(self._loop)
+
+    def _time_limit(self, waiter: Waiter[Lease], deadline: float | None) -> asyncio.TimerHandle:
+        gives_up = waiter.since + self._settings.acquire_timeout
+        if deadline is not None and deadline < gives_up:
+            return self._loop.call_at(deadline, self._expire, waiter, DeadlineExceeded)
+        return self._loop.call_at(gives_up, self._expire, waiter, PoolTimeout)
+
+    def _expire(
+        self, waiter: Waiter[Lease], kind: type[PoolTimeout] | type[DeadlineExceeded]
+    ) -> None:
+        self._queue.leave(waiter)
+        if not waiter.future.done():
+            self._counters.timeouts += 1
+            waited = self._now() - waiter.since
+            message = f"no connection to {self.name} was free within {waited:.1f} s"
+            waiter.future.set_exception(kind(message, provider=self.name))
+
+    # Ends.
+
+    def _hand_back(self, waiter: Waiter[Lease]) -> None:
+        """The task that waited was cancelled; what it was given meanwhile comes back."""
+        future = waiter.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            self._counters.abandoned += 1
+        else:
+            future.result().release()
+
+    def _check_emptied(self) -> None:
+        emptied = self._emptied
+        if emptied is not None and not emptied.done() and not self.in_flight and not self.waiting:
+            emptied.set_result(None)
+
+    def _start_or_refuse(self) -> None:
+        if self._state is not PoolState.NEW:
+            raise self._closed_error()
+        self.start()
+
+    def _closed_error(self) -> PoolClosed:
+        return PoolClosed(f"the connections to {self.name} are closed", provider=self.name)
+
+    def _connect_error(self, error: ConnectError) -> GatewayError:
+        """An error of its own for each waiter: an exception object carries one traceback."""
+        if isinstance(error, UpstreamTimeout):
+            copy: GatewayError = UpstreamTimeout(str(error), phase=error.phase, provider=self.name)
+        else:
+            copy = ConnectFailed(str(error), provider=self.name)
+        copy.__cause__ = error.__cause__
+        return copy
+
+    def _lane_stats(self, lane: Lane) -> LaneStats:
+        return LaneStats(
+            in_flight=lane.in_flight,
+            waiting=self._queue.waiting(lane.name),
+            limit=lane.limit.limit,
+            share=lane.limit.share,
+            in_flight_at_refusal=lane.limit.in_flight_at_refusal,
+            refused=lane.limit.refusals,
+        )
