@@ -53,12 +53,21 @@ class _Search:
         self._unsure: Undelivered | None = None
 
     def run(self, rows: Sequence[Stored], error: Undelivered) -> list[DeadLetter]:
-        if not isinstance(error, Rejected | TooLarge):
+        if isinstance(error, Rejected):
+            self._acquit_destination()
+        elif not isinstance(error, TooLarge):
             self._probe(rows, error)  # one call now, or twice as many as there are records
         self._split(rows, error)
         if self._unsure is not None and not self._accepts:
             self._probe(rows, self._unsure)
         return self._dead
+
+    def _acquit_destination(self) -> None:
+        """An empty batch breaks no rule: where it is rejected too, no record is at fault."""
+        try:
+            self._send(())
+        except Rejected as error:
+            raise Unavailable(str(error), code=error.code, answered=True) from error
 
     def _split(self, rows: Sequence[Stored], error: Undelivered) -> None:
         if len(rows) > 1:

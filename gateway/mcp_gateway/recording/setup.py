@@ -104,7 +104,10 @@ def _shipper(supabase: Supabase, read_secret: ReadSecret) -> Shipper:
 
 def _connect(supabase: Supabase, key: str) -> Destination:
     # Here and not above: loading the client library costs 20 MiB and a second of a core.
-    from mcp_gateway.recording.supabase import SupabaseDestination, SupabaseSettings
+    from mcp_gateway.recording.supabase import (  # noqa: PLC0415
+        SupabaseDestination,
+        SupabaseSettings,
+    )
 
     return SupabaseDestination(
         SupabaseSettings(url=supabase.url, key=key, table=supabase.table, timeout=supabase.timeout)

@@ -137,7 +137,8 @@ class SupabaseDestination:
             )
         if code.startswith("PGRST30") or status == 401:
             return Misconfigured(f"the key was not accepted: {reason}", code=code)
-        if code in {"PGRST202", "PGRST203"} or code.startswith("42"):
+        # 22023: the role that the key names does not exist.
+        if code in {"PGRST202", "PGRST203", "22023"} or code.startswith("42"):
             return self._outdated(reason, code=code)
         if status == 413:
             return TooLarge(f"a record is larger than the database takes: {reason}", code=code)
