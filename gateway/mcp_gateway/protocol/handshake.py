@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from mcp_gateway.errors import INVALID_REQUEST, InvalidMessage, UnsupportedProtocolVersion
 from mcp_gateway.protocol.event import Call
 from mcp_gateway.protocol.jsonrpc import Request
-from mcp_gateway.protocol.params import Parameters
+from mcp_gateway.protocol.params import Params, invalid
 from mcp_gateway.protocol.request import build_call, unknown_method
 from mcp_gateway.protocol.versions import (
     ASSUMED_REVISION,
@@ -37,17 +37,16 @@ class Session:
     client_info: Raw | None = None
 
 
+_LONGEST_SHOWN = 32
 _BEFORE_INITIALIZE = frozenset({"initialize", "ping"})
 
 
-def over_http(
-    request: Request, parameters: Parameters, header: str | None, *, wants_sse: bool
-) -> Call:
+def over_http(request: Request, params: Params, header: bytes | None, *, wants_sse: bool) -> Call:
     """Return the call of an HTTP request. Nothing is remembered between requests.
 
     Args:
         request: the message.
-        parameters: its parameters.
+        params: its parameters.
         header: `MCP-Protocol-Version`, None where it is absent.
         wants_sse: the client takes an event stream.
 
@@ -58,10 +57,10 @@ def over_http(
         InvalidMessage: a parameter is wrong (-32602).
     """
     version = revision_of(header)
-    return _call(request, parameters, version, None, wants_sse=wants_sse)
+    return _call(request, params, version, None, wants_sse=wants_sse)
 
 
-def over_frame(request: Request, parameters: Parameters, session: Session) -> Call:
+def over_frame(request: Request, params: Params, session: Session) -> Call:
     """Return the call of a WebSocket message; `initialize` sets the session's revision.
 
     Raises:
@@ -73,31 +72,32 @@ def over_frame(request: Request, parameters: Parameters, session: Session) -> Ca
     if version is None and request.method not in _BEFORE_INITIALIZE:
         text = "send `initialize` first, or carry `_meta` with a protocol version"
         raise InvalidMessage(text, code=INVALID_REQUEST)
-    call = _call(
-        request, parameters, version or ASSUMED_REVISION, session.client_info, wants_sse=False
-    )
+    call = _call(request, params, version or ASSUMED_REVISION, session.client_info, wants_sse=False)
     if request.method == "initialize":
         session.version = call.version
         session.client_info = call.client_info
     return call
 
 
-def revision_of(header: str | None) -> Revision:
+def revision_of(header: bytes | None) -> Revision:
     """Return the revision that an HTTP message's version header stands for.
 
     Raises:
         UnsupportedProtocolVersion: it names none of this era.
     """
-    version = ASSUMED_REVISION if header is None else handshake_revision(header)
+    if header is None:
+        return ASSUMED_REVISION
+    stated = header.decode("latin-1")
+    version = handshake_revision(stated)
     if version is None:
-        details = {"supported": every_revision(), "requested": header}
+        details = {"supported": every_revision(), "requested": stated[:_LONGEST_SHOWN]}
         raise UnsupportedProtocolVersion("unsupported MCP-Protocol-Version", details=details)
     return version
 
 
 def _call(
     request: Request,
-    parameters: Parameters,
+    params: Params,
     version: Revision,
     client_info: Raw | None,
     *,
@@ -106,11 +106,13 @@ def _call(
     if request.method not in METHODS:
         raise unknown_method(request.method)
     if request.method == "initialize":
-        version = negotiate(parameters.text("protocolVersion"))
-        client_info = parameters.object("clientInfo")
+        if params.protocol_version is UNSET:
+            raise invalid("`protocolVersion` is missing")
+        version = negotiate(params.protocol_version)
+        client_info = None if params.client_info is UNSET else params.client_info
     return build_call(
         request,
-        parameters,
+        params,
         Era.HANDSHAKE,
         version,
         client_info=client_info,

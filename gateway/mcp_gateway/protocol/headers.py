@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import overload
 
 _OWS = b" \t"
+_MARKER = b"=?base64?"
 
 # MCP 2026-07-28 §transports, "Header value encoding". The markers are lower case; a plain value
 # that looks like an encoded one is encoded too, so that decoding is never ambiguous.
@@ -31,6 +32,11 @@ class Headers:
         if len(self._fields) != len(pairs):
             self._fields = _joined(pairs)
 
+    @property
+    def repeated(self) -> bool:
+        """Some field came more than once."""
+        return len(self._fields) != len(self._pairs)
+
     @overload
     def get(self, name: bytes, default: None = None) -> bytes | None: ...
 
@@ -49,7 +55,7 @@ class Headers:
         """How many times the field came."""
         if name not in self._fields:
             return 0
-        if len(self._fields) == len(self._pairs):
+        if not self.repeated:
             return 1
         return sum(1 for other, _ in self._pairs if other == name)
 
@@ -92,6 +98,8 @@ def decode_value(value: bytes) -> str | None:
         text = value.decode("ascii")
     except UnicodeDecodeError:
         return None
+    if not value.startswith(_MARKER):
+        return text
     encoded = _ENCODED.fullmatch(text)
     if encoded is None:
         return text

@@ -14,19 +14,19 @@ handshake era. No session id is ever minted, so any replica can serve any reques
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from mcp_gateway.errors import InvalidMessage, ProtocolError
 from mcp_gateway.protocol import handshake, jsonrpc, stateless
 from mcp_gateway.protocol.event import Call, Notified, Replied
 from mcp_gateway.protocol.handshake import Session
 from mcp_gateway.protocol.headers import Headers
-from mcp_gateway.protocol.jsonrpc import Id, Notification, Rejected, Reply, Request, valid_id
-from mcp_gateway.protocol.media import accepts, is_json
-from mcp_gateway.protocol.params import read
+from mcp_gateway.protocol.jsonrpc import Id, Notification, Rejected, Reply, Request, in_bounds
+from mcp_gateway.protocol.media import terms
+from mcp_gateway.protocol.params import VERSION_KEY, read
 from mcp_gateway.protocol.stateless import VERSION_HEADER
 from mcp_gateway.protocol.status import http_status
-from mcp_gateway.protocol.versions import Era, stateless_revision
+from mcp_gateway.protocol.versions import STATELESS_REVISIONS, Era
 
 __all__ = [
     "SERVED",
@@ -45,30 +45,27 @@ SERVED = {Era.HANDSHAKE: handshake.METHODS, Era.STATELESS: stateless.METHODS}
 
 Event = Call | Notified | Replied | Rejected
 
+_ERAS: dict[bytes | None, Era] = {r.encode(): Era.STATELESS for r in STATELESS_REVISIONS}
+
 CANCELLED = "notifications/cancelled"
 
 
 def receive_http(headers: Headers, body: bytes) -> Event:
     """Read the headers and the body of a POST to the MCP endpoint. Never raises."""
-    if not is_json(headers.get(b"content-type", b"")):
-        return Rejected(InvalidMessage("the header Content-Type must be application/json"))
-    takes_json, takes_sse = accepts(headers.get(b"accept", b"*/*"))
-    if not takes_json:
-        return Rejected(InvalidMessage("the header Accept leaves out application/json"), status=406)
+    agreed = terms(headers.get(b"content-type", b""), headers.get(b"accept", b"*/*"))
+    if agreed.problem:
+        return Rejected(InvalidMessage(agreed.problem), status=agreed.status)
     message = jsonrpc.decode(body)
     stated = headers.get(VERSION_HEADER)
-    version = None if stated is None else stated.decode("latin-1")
-    era = Era.HANDSHAKE
-    if version is not None and stateless_revision(version) is not None:
-        era = Era.STATELESS
+    era = _ERAS.get(stated, Era.HANDSHAKE)
     if not isinstance(message, Request):
-        return _unanswered(message, era, version)
+        return _unanswered(message, era, stated)
     try:
-        parameters = read(message.params)
-        if era is Era.STATELESS or parameters.meta.version is not UNSET:
+        params = read(message.method, bytes(message.params))
+        if era is Era.STATELESS or params.meta.version is not UNSET:
             era = Era.STATELESS
-            return stateless.over_http(message, parameters, headers, wants_sse=takes_sse)
-        return handshake.over_http(message, parameters, version, wants_sse=takes_sse)
+            return stateless.over_http(message, params, headers, wants_sse=agreed.wants_sse)
+        return handshake.over_http(message, params, stated, wants_sse=agreed.wants_sse)
     except ProtocolError as error:
         return Rejected(error, message.id, http_status(error, era))
 
@@ -84,64 +81,68 @@ def receive_frame(session: Session, text: bytes) -> Event:
     if not isinstance(message, Request):
         return _unanswered_frame(message)
     try:
-        parameters = read(message.params)
-        if parameters.meta.version is not UNSET:
-            return stateless.over_frame(message, parameters)
-        return handshake.over_frame(message, parameters, session)
+        params = read(message.method, bytes(message.params))
+        if params.meta.version is not UNSET:
+            return stateless.over_frame(message, params)
+        return handshake.over_frame(message, params, session)
     except ProtocolError as error:
         return Rejected(error, message.id)
 
 
-class _Cancelled(Struct):
-    id: Id | None = msgspec.field(name="requestId", default=None)
+class _NotificationMeta(Struct, rename={"version": VERSION_KEY}):
+    version: str | UnsetType = UNSET
 
 
-_cancelled = msgspec.json.Decoder(_Cancelled).decode
+class _NotificationParams(Struct, rename={"request_id": "requestId", "meta": "_meta"}):
+    request_id: Id | None = None
+    meta: _NotificationMeta = _NotificationMeta()
+
+
+_notification_params = msgspec.json.Decoder(_NotificationParams).decode
 
 
 def _unanswered(
-    message: Notification | Reply | Rejected, era: Era, version: str | None
+    message: Notification | Reply | Rejected, era: Era, stated: bytes | None
 ) -> Notified | Replied | Rejected:
     """Take in an HTTP message that is owed no JSON-RPC answer."""
     if isinstance(message, Rejected):
         return message
     if era is Era.HANDSHAKE:
         try:
-            handshake.revision_of(version)
+            handshake.revision_of(stated)
         except ProtocolError as error:
             return Rejected(error)
-    if isinstance(message, Notification):
-        cancels = _cancels(message) if era is Era.HANDSHAKE else None
-        return Notified(method=message.method, era=era, cancels=cancels)
-    if era is Era.STATELESS:
+    if isinstance(message, Reply):
+        if era is Era.HANDSHAKE:
+            return Replied(id=message.id, type=message.type)
         # MCP 2026-07-28 §transports: the body is a request or a notification, never a response.
         return Rejected(InvalidMessage("a response cannot be posted: send a request"))
-    return _dropped(message)
+    notified = _notified(message, era)
+    if notified.era is Era.STATELESS:
+        return Notified(method=notified.method, era=notified.era)
+    return notified
 
 
-def _unanswered_frame(
-    message: Notification | Reply | Rejected,
-) -> Notified | Replied | Rejected:
+def _unanswered_frame(message: Notification | Reply | Rejected) -> Notified | Replied | Rejected:
     if isinstance(message, Rejected):
         return message
-    if isinstance(message, Notification):
-        return Notified(method=message.method, era=Era.HANDSHAKE, cancels=_cancels(message))
-    return _dropped(message)
+    if isinstance(message, Reply):
+        return Replied(id=message.id, type=message.type)
+    return _notified(message, Era.HANDSHAKE)
 
 
-def _dropped(reply: Reply) -> Replied:
-    return Replied(id=reply.id, type=reply.type)
-
-
-def _cancels(message: Notification) -> Id | None:
-    """Return the id that a notification cancels; a malformed one cancels nothing.
+def _notified(message: Notification, era: Era) -> Notified:
+    """Read the little that a notification can say here; a malformed one says nothing.
 
     MCP 2025-11-25 §cancellation: invalid cancellations are to be ignored.
     """
-    if message.method != CANCELLED:
-        return None
     try:
-        known = _cancelled(message.params).id
+        params = _notification_params(message.params)
     except msgspec.ValidationError:
-        return None
-    return known if known is not None and valid_id(known) else None
+        return Notified(method=message.method, era=era)
+    if params.meta.version is not UNSET:
+        era = Era.STATELESS
+    known = params.request_id
+    if message.method != CANCELLED or known is None or not in_bounds(known):
+        known = None
+    return Notified(method=message.method, era=era, cancels=known)

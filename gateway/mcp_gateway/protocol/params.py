@@ -1,7 +1,6 @@
 """The parameters of a request, and the `_meta` that every request may carry.
 
-Only what means something here is decoded; what is passed on stays encoded. Functions raise
-`InvalidMessage` (-32602), which `inbound` turns into a rejection.
+Only what means something here is decoded; what is passed on stays encoded.
 """
 
 from __future__ import annotations
@@ -12,7 +11,14 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from mcp_gateway.errors import INVALID_PARAMS, InvalidMessage
-from mcp_gateway.protocol.jsonrpc import EMPTY, MAX_ID_LENGTH, Id, repeats_member, valid_id
+from mcp_gateway.protocol.jsonrpc import (
+    EMPTY,
+    MAX_ID_LENGTH,
+    Id,
+    colons_outside,
+    in_bounds,
+    repeats_member,
+)
 
 MAX_TOOL_NAME = 128
 """Characters of a tool's name. MCP 2025-11-25 §tools, "Tool Names"."""
@@ -49,93 +55,130 @@ class Meta(
     """The members of `_meta` that mean something here. UNSET is absent."""
 
     version: str | UnsetType = UNSET
-    capabilities: Raw | UnsetType = UNSET
+    capabilities: dict[str, Raw] | UnsetType = UNSET
     client_info: Raw | UnsetType = UNSET
     log_level: str | UnsetType = UNSET
     progress_token: Id | UnsetType = UNSET
     traceparent: str | UnsetType = UNSET
     tracestate: str | UnsetType = UNSET
 
+    def trace_context(self) -> tuple[str, str]:
+        """Return `traceparent` and `tracestate`; empty strings where absent or malformed.
 
-class Parameters(Struct, frozen=True):
-    """Parameters, one level decoded: their members, and `_meta`. No name repeats in either."""
+        A `tracestate` means nothing without its `traceparent` (W3C Trace Context §4.3).
+        """
+        parent, state = self.traceparent, self.tracestate
+        if parent is UNSET or not _TRACEPARENT.fullmatch(parent):
+            return "", ""
+        return parent, "" if state is UNSET or len(state) > MAX_TRACESTATE else state
 
-    members: dict[str, Raw]
-    meta: Meta
 
-    def text(self, name: str) -> str:
-        """Return a required member that is a string.
+NO_META = Meta()
+
+
+class Params(
+    Struct,
+    frozen=True,
+    rename={
+        "meta": "_meta",
+        "client_info": "clientInfo",
+        "protocol_version": "protocolVersion",
+    },
+):
+    """The members of `params` that mean something to some method. UNSET is absent."""
+
+    meta: Meta = NO_META
+    name: str | UnsetType = UNSET
+    arguments: Raw | UnsetType = UNSET
+    cursor: str | UnsetType | None = UNSET
+    protocol_version: str | UnsetType = UNSET
+    client_info: Raw | UnsetType = UNSET
+
+    def arguments_object(self) -> Raw:
+        """Return the arguments; an empty object where they are absent or null.
 
         Raises:
-            InvalidMessage: it is absent or of another type.
+            InvalidMessage: they are something else.
         """
-        raw = self.members.get(name)
-        if raw is None:
-            raise invalid(f"`{name}` is missing")
-        try:
-            return _text(raw)
-        except msgspec.ValidationError as error:
-            raise invalid(f"`{name}` must be a string") from error
-
-    def object(self, name: str) -> Raw:
-        """Return an optional member that is an object; an empty one for absent or null.
-
-        Raises:
-            InvalidMessage: it is of another type.
-        """
-        raw = self.members.get(name)
-        if raw is None:
+        raw = self.arguments
+        if raw is UNSET:
             return EMPTY
         first = bytes(raw)[:1]
         if first == b"{":
             return raw
         if first == b"n":
             return EMPTY
-        raise invalid(f"`{name}` must be an object")
+        raise invalid("`arguments` must be an object")
 
 
-NO_META = Meta()
+class _MetaOnly(Struct, frozen=True, rename={"meta": "_meta"}):
+    meta: Meta = NO_META
 
+
+_params = msgspec.json.Decoder(Params).decode
+_meta_only = msgspec.json.Decoder(_MetaOnly).decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
-_meta = msgspec.json.Decoder(Meta).decode
-_text = msgspec.json.Decoder(str).decode
+
+_WITH_PARAMETERS = frozenset({"initialize", "tools/list", "tools/call"})
 
 
 def invalid(text: str) -> InvalidMessage:
-    """Return the error for wrong parameters."""
+    """Return the error for wrong parameters (-32602)."""
     return InvalidMessage(text, code=INVALID_PARAMS)
 
 
-def read(params: Raw) -> Parameters:
-    """Decode one level of a `params` object, and its `_meta`.
+def read(method: str, raw: bytes) -> Params:
+    """Decode a `params` object.
+
+    Only `_meta` is read for a method that has no parameters here, or is not known.
 
     Raises:
-        InvalidMessage: a member name repeats, or `_meta` holds a value of the wrong type.
+        InvalidMessage: a member is of the wrong type, or its name is repeated (-32602).
     """
-    members = _members(params)
-    if repeats_member(params, members):
-        raise invalid("a member name of `params` is repeated")
-    raw = members.get("_meta")
-    if raw is None:
-        return Parameters(members, NO_META)
     try:
-        meta = _meta(raw)
+        known = method in _WITH_PARAMETERS
+        params = _params(raw) if known else Params(_meta_only(raw).meta)
     except msgspec.ValidationError as error:
-        raise invalid(f"`_meta` is not of the stated form: {error}") from error
-    if repeats_member(raw):
-        raise invalid("a member name of `_meta` is repeated")
-    if isinstance(meta.progress_token, Id) and not valid_id(meta.progress_token):
+        raise invalid(f"wrong parameters: {error}") from error
+    if _colons(raw, params) != _expected_colons(params) and _repeats(raw):
+        raise invalid("a member name of `params` or `_meta` is repeated")
+    token = params.meta.progress_token
+    if token is not UNSET and not in_bounds(token):
         raise invalid(f"a progress token has at most {MAX_ID_LENGTH} characters, or 64 bits")
-    return Parameters(members, meta)
+    return params
 
 
-def trace_context(meta: Meta) -> tuple[str, str]:
-    """Return `traceparent` and `tracestate`; empty strings where absent or malformed.
+def _colons(raw: bytes, params: Params) -> int:
+    if params.arguments is UNSET:
+        return raw.count(b":")
+    return colons_outside(raw, bytes(params.arguments))
 
-    A `tracestate` means nothing without its `traceparent` (W3C Trace Context §4.3).
+
+def _expected_colons(params: Params) -> int:
+    """Count the colons that `params` without `arguments` has when it is the usual `tools/call`.
+
+    One for each member that was read, here and in `_meta`, and those inside the client's name.
+    Anything unusual (an unknown member, capabilities) shows more, and so does a repetition; then
+    the exact test decides.
     """
-    parent = meta.traceparent
-    if parent is UNSET or not _TRACEPARENT.fullmatch(parent):
-        return "", ""
-    state = meta.tracestate
-    return parent, "" if state is UNSET or len(state) > MAX_TRACESTATE else state
+    meta = params.meta
+    colons = (
+        (params.name is not UNSET)
+        + (params.arguments is not UNSET)
+        + (meta is not NO_META)
+        + (meta.version is not UNSET)
+        + (meta.capabilities is not UNSET)
+        + (meta.progress_token is not UNSET)
+        + (meta.traceparent is not UNSET)
+    )
+    if meta.client_info is not UNSET:
+        return colons + 1 + bytes(meta.client_info).count(b":")
+    return colons
+
+
+def _repeats(raw: bytes) -> bool:
+    members = _members(raw)
+    if repeats_member(raw, members):
+        return True
+    meta = members.get("_meta")
+    return meta is not None and repeats_member(bytes(meta))

@@ -7,20 +7,15 @@ from msgspec import UNSET, Raw
 from mcp_gateway.errors import UnknownMethod
 from mcp_gateway.protocol.event import Call
 from mcp_gateway.protocol.jsonrpc import EMPTY, Request
-from mcp_gateway.protocol.params import (
-    MAX_TOOL_NAME,
-    Parameters,
-    invalid,
-    trace_context,
-)
+from mcp_gateway.protocol.params import MAX_TOOL_NAME, Params, invalid
 from mcp_gateway.protocol.versions import Era, Revision
 
-_NULL = b"null"
+_NO_CONTEXT = ("", "")
 
 
 def build_call(
     request: Request,
-    parameters: Parameters,
+    params: Params,
     era: Era,
     version: Revision,
     *,
@@ -36,14 +31,13 @@ def build_call(
     method = request.method
     tool, arguments = "", EMPTY
     if method == "tools/call":
-        tool = parameters.text("name")
-        if not 0 < len(tool) <= MAX_TOOL_NAME:
-            raise invalid(f"`name` is a tool's name of 1 to {MAX_TOOL_NAME} characters")
-        arguments = parameters.object("arguments")
-    elif method == "tools/list":
-        _refuse_cursor(parameters)
-    meta = parameters.meta
-    parent, state = trace_context(meta)
+        tool = _tool_name(params)
+        arguments = params.arguments_object()
+    elif method == "tools/list" and params.cursor is not UNSET and params.cursor is not None:
+        # MCP 2025-11-25 §pagination: an invalid cursor is -32602. None was ever handed out.
+        raise invalid("`cursor` is not one of this server's: its list has one page")
+    meta = params.meta
+    parent, state = _NO_CONTEXT if meta.traceparent is UNSET else meta.trace_context()
     return Call(
         id=request.id,
         method=method,
@@ -61,20 +55,17 @@ def build_call(
     )
 
 
-def _refuse_cursor(parameters: Parameters) -> None:
-    """Refuse every cursor: the list is sent whole, so none was ever handed out here.
-
-    MCP 2025-11-25 §pagination: an invalid cursor is answered with -32602. Null reads as absent.
-    """
-    cursor = parameters.members.get("cursor")
-    if cursor is not None and bytes(cursor) != _NULL:
-        raise invalid("`cursor` is not one that this server handed out: its list has one page")
+def _tool_name(params: Params) -> str:
+    name = params.name
+    if name is UNSET or not 0 < len(name) <= MAX_TOOL_NAME:
+        raise invalid(f"`name` must be a tool's name, of 1 to {MAX_TOOL_NAME} characters")
+    return name
 
 
 def unknown_method(method: str, **details: object) -> UnknownMethod:
     """Return the error for a method that is not served in the message's era.
 
-    The name is repeated in the answer only as far as it could be a method's name.
+    The answer repeats the name only as far as a method's name could reach.
     """
     shown = method if len(method) <= MAX_TOOL_NAME else method[:MAX_TOOL_NAME] + "..."
     return UnknownMethod(f"method not found: {shown}", details=details)

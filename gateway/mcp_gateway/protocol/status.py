@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcp_gateway.errors import (
+    INVALID_PARAMS,
     GatewayError,
     InvalidMessage,
     PermissionDenied,
@@ -22,6 +23,7 @@ def http_status(error: GatewayError, era: Era) -> int:
     client reads 404 as the end of its session and drops the body of every other failure; only
     what HTTP itself acts on (credentials, a bad header, an unreadable message) has its status.
     """
-    if era is Era.STATELESS or isinstance(error, _READ_AS_HTTP):
+    if era is Era.STATELESS:
         return error.http_status
-    return 200
+    read_as_http = isinstance(error, _READ_AS_HTTP) and error.rpc_code != INVALID_PARAMS
+    return error.http_status if read_as_http else 200
