@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.support.process import Child, ChildFailed
 
 INSTALL_TIMEOUT = 300.0
+STREAMED = "/streamed"
+"""In front of a path: pass the answer on piece by piece."""
 
 CONFIGURATION = """\
 {user}
@@ -37,12 +39,15 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Authorization "Bearer {key}";
         location / {{
             proxy_pass http://provider;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Authorization "Bearer {key}";
-            proxy_buffering {buffering};
+        }}
+        location {streamed}/ {{
+            proxy_pass http://provider/;
+            proxy_buffering off;
         }}
     }}
 }}
@@ -86,7 +91,7 @@ def version() -> str:
     return said.stderr.strip().rpartition("/")[2]
 
 
-def start(folder: Path, port: int, upstream: str, key: str, *, buffering: bool) -> Child:
+def start(folder: Path, port: int, upstream: str, key: str) -> Child:
     """Start nginx on a loopback port in front of `upstream` (host:port).
 
     The folder holds its files; the caller stops the child.
@@ -105,7 +110,7 @@ def start(folder: Path, port: int, upstream: str, key: str, *, buffering: bool) 
         upstream=upstream,
         port=port,
         key=key,
-        buffering="on" if buffering else "off",
+        streamed=STREAMED,
     )
     path.write_text(text, encoding="utf-8")
     arguments = [program, "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")]
