@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mcp_gateway import __version__
-from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Recording
+from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway
 from mcp_gateway.app.embedded import ChatStream, chat
 from mcp_gateway.app.picture import (
     account_picture,

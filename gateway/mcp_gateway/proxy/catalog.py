@@ -29,7 +29,6 @@ INSTRUCTIONS = (
 
 class _Message(msgspec.Struct):
     role: Literal["system", "user", "assistant", "tool", "developer", "function"]
-    content: msgspec.Raw | None = None
 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
