@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from mcp_gateway.concurrency.backoff import Backoff
 from mcp_gateway.upstream.endpoint import Endpoint
+from mcp_gateway.upstream.stats import EndpointStats
 
 FIRST_ASIDE = 0.5
 LONGEST_ASIDE = 30.0
@@ -81,10 +82,10 @@ class Health:
         if record.aside_until <= now:
             record.aside_until = now + record.backoff.next()
 
-    def picture(self, now: float) -> dict[str, tuple[int, float]]:
-        """Return for each endpoint its failures in a row and the seconds it is still aside."""
+    def picture(self) -> dict[str, EndpointStats]:
+        """Return what is known about each endpoint, by its URL."""
         return {
-            str(record.endpoint): (record.failures, max(0.0, record.aside_until - now))
+            str(record.endpoint): EndpointStats(record.failures, record.aside_until)
             for record in self._records
         }
 

@@ -16,6 +16,17 @@ from mcp_gateway.upstream.health import Health
 ConnectError = ConnectFailed | UpstreamTimeout
 
 
+def copy_error(error: ConnectError, name: str) -> ConnectError:
+    """Return an error of its own for one of several waiters: it carries that task's traceback."""
+    copy: ConnectError
+    if isinstance(error, UpstreamTimeout):
+        copy = UpstreamTimeout(str(error), phase=error.phase, provider=name)
+    else:
+        copy = ConnectFailed(str(error), provider=name)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
 class Connector(Protocol):
     """Opens connections."""
 

@@ -20,25 +20,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 
 from mcp_gateway.concurrency.wait_queue import QueueFull, Waiter, WaitQueue
 from mcp_gateway.errors import (
-    ConnectFailed,
     DeadlineExceeded,
-    GatewayError,
     PoolClosed,
     PoolSaturated,
     PoolTimeout,
-    UpstreamTimeout,
 )
 from mcp_gateway.upstream.connection import Connection
 from mcp_gateway.upstream.endpoint import Endpoint
 from mcp_gateway.upstream.lane import Lane, Lanes
 from mcp_gateway.upstream.lease import Lease
-from mcp_gateway.upstream.opener import ConnectError, Connector, Opener
+from mcp_gateway.upstream.opener import ConnectError, Connector, Opener, copy_error
+from mcp_gateway.upstream.picture import picture
 from mcp_gateway.upstream.settings import PoolSettings
-from mcp_gateway.upstream.stats import CloseReason, Counters, EndpointStats, LaneStats, PoolStats
+from mcp_gateway.upstream.stats import CloseReason, Counters, PoolState, PoolStats
 from mcp_gateway.upstream.stock import Stock
 
 __all__ = ["CloseReason", "Connector", "Lease", "Pool", "PoolSettings", "PoolState", "PoolStats"]
@@ -48,15 +45,6 @@ TICK = 1.0
 
 LIFETIME_JITTER = 0.1
 """The part of `max_lifetime` that is up to chance, so that connections do not expire together."""
-
-
-class PoolState(StrEnum):
-    """NEW until started; DRAINING serves who waits and takes nobody new."""
-
-    NEW = "new"
-    OPEN = "open"
-    DRAINING = "draining"
-    CLOSED = "closed"
 
 
 class Pool:
@@ -247,36 +235,15 @@ class Pool:
 
     def stats(self) -> PoolStats:
         """Return a picture of this moment."""
-        counters, limit, now = self._counters, self._root.limit, 0.0
-        if self._state is not PoolState.NEW:
-            now = self._now()
-        return PoolStats(
-            name=self.name,
-            state=self._state.value,
-            connecting=self._opener.connecting,
-            idle=len(self._stock.idle),
-            in_flight=self.in_flight,
-            waiting=self.waiting,
-            capacity=self._settings.capacity,
-            limit=limit.limit,
-            share=limit.share,
-            in_flight_at_refusal=limit.in_flight_at_refusal,
-            lanes={lane.name: self._lane_stats(lane) for lane in self._lanes},
-            endpoints={
-                url: EndpointStats(failures, aside)
-                for url, (failures, aside) in self._opener.health.picture(now).items()
-            },
-            acquired=counters.acquired,
-            timeouts=counters.timeouts,
-            saturated=counters.saturated,
-            abandoned=counters.abandoned,
-            refused=counters.refused,
-            created=self._stock.created,
-            connect_failures=self._opener.failures,
-            closed=dict(self._stock.closed),
-            wait_sum=counters.wait_sum,
-            wait_count=counters.wait_count,
-            last_error=self._opener.last_error,
+        return picture(
+            self.name,
+            self._state,
+            self._settings,
+            self._lanes,
+            self._queue,
+            self._stock,
+            self._opener,
+            self._counters,
         )
 
     # What a lease asks.
@@ -411,7 +378,7 @@ class Pool:
         if hope:
             self._serve()
         else:
-            self._queue.fail_all(lambda: self._connect_error(error))
+            self._queue.fail_all(lambda: copy_error(error, self.name))
 
     # Time.
 
@@ -471,22 +438,3 @@ class Pool:
 
     def _closed_error(self) -> PoolClosed:
         return PoolClosed(f"the connections to {self.name} are closed", provider=self.name)
-
-    def _connect_error(self, error: ConnectError) -> GatewayError:
-        """An error of its own for each waiter: an exception object carries one traceback."""
-        if isinstance(error, UpstreamTimeout):
-            copy: GatewayError = UpstreamTimeout(str(error), phase=error.phase, provider=self.name)
-        else:
-            copy = ConnectFailed(str(error), provider=self.name)
-        copy.__cause__ = error.__cause__
-        return copy
-
-    def _lane_stats(self, lane: Lane) -> LaneStats:
-        return LaneStats(
-            in_flight=lane.in_flight,
-            waiting=self._queue.waiting(lane.name),
-            limit=lane.limit.limit,
-            share=lane.limit.share,
-            in_flight_at_refusal=lane.limit.in_flight_at_refusal,
-            refused=lane.limit.refusals,
-        )

@@ -27,6 +27,15 @@ class CloseReason(StrEnum):
     DRAINED = "drained"
 
 
+class PoolState(StrEnum):
+    """Where a pool stands: NEW until started; DRAINING serves who waits and takes nobody new."""
+
+    NEW = "new"
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
 @dataclass(frozen=True, slots=True)
 class LaneStats:
     """One limit of the pool: the account's, or one model's.
@@ -50,10 +59,15 @@ class LaneStats:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStats:
-    """One endpoint: failures in a row to connect, and seconds it is still put aside."""
+    """One endpoint.
+
+    Attributes:
+        failures: failures to connect since the last success.
+        aside_until: `loop.time()` until which it is put aside; 0.0 when it is not.
+    """
 
     failures: int
-    aside: float
+    aside_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +76,7 @@ class PoolStats:
 
     Attributes:
         name: the provider's.
-        state: `new`, `open`, `draining` or `closed`.
+        state: where it stands.
         connecting, idle, in_flight: connections being opened, ready, and lent.
         waiting: who waits for one.
         capacity: the most that may be open or opening.
@@ -85,7 +99,7 @@ class PoolStats:
     """
 
     name: str
-    state: str
+    state: PoolState
     connecting: int
     idle: int
     in_flight: int
