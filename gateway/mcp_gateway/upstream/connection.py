@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
+from typing import cast
 
 from mcp_gateway.errors import (
     ConnectFailed,

@@ -12,6 +12,7 @@ from mcp_gateway.upstream.stock import Stock
 
 
 def picture(
+    *,
     name: str,
     state: PoolState,
     settings: PoolSettings,

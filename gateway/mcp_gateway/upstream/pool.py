@@ -236,14 +236,14 @@ class Pool:
     def stats(self) -> PoolStats:
         """Return a picture of this moment."""
         return picture(
-            self.name,
-            self._state,
-            self._settings,
-            self._lanes,
-            self._queue,
-            self._stock,
-            self._opener,
-            self._counters,
+            name=self.name,
+            state=self._state,
+            settings=self._settings,
+            lanes=self._lanes,
+            queue=self._queue,
+            stock=self._stock,
+            opener=self._opener,
+            counters=self._counters,
         )
 
     # What a lease asks.
