@@ -247,14 +247,8 @@ class Gateway:
         await self._bring_into_force(self.document)
         self._metrics.add_source(self._samples)
         if self._listen:
-            server = self.document.spec.server
-            token = self._secrets.read(server.admin_token) if server.admin_token else None
             self._listeners = Listeners(
-                self.engine,
-                server,
-                self,
-                admin_token=token,
-                secrets_dir=self._secrets.secrets_dir,
+                self.engine, self.document.spec.server, self, secrets=self._secrets
             )
             await self._listeners.start()
 

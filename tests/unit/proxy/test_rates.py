@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def rates(**limits: int) -> Rates:
+def rates(**limits: Any) -> Rates:
     return Rates(AccountLimits(**limits), asyncio.get_running_loop())
 
 
