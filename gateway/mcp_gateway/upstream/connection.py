@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import cast
-from typing import cast
 
 from mcp_gateway.errors import (
     ConnectFailed,
@@ -164,8 +163,8 @@ class Connection(asyncio.Protocol):
         Cancelling it closes the connection.
 
         Raises:
-            ConnectFailed: the connection had closed before; nothing was sent.
-            ConnectionLost: it ended before the answer did.
+            ConnectFailed: a new connection had closed before; nothing was sent.
+            ConnectionLost: it ended before the answer did, or a reused one before the request.
             UpstreamTimeout: `first_byte`, `idle` or `total` passed.
             RemoteProtocolError: the answer is not HTTP/1.1, or over a bound.
         """
@@ -218,11 +217,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport works, TLS included."""
+        # uvloop's transports are none of asyncio's classes, so this cannot be checked.
+        self._transport = cast(asyncio.Transport, transport)
         if self._state is not State.CONNECTING:  # given up while the handshake went on
-            # uvloop's transports are none of asyncio's classes: no isinstance.
-            cast(asyncio.Transport, transport).abort()
+            self._transport.abort()
             return
-        self._transport = transport  # type: ignore[assignment]  # TLS transports of uvloop, too
         self._opened_at = self.idle_since = self._loop.time()
         self._state = State.READY
 
@@ -256,14 +255,14 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, payload: bytes, timeouts: Timeouts, *, stream: bool) -> None:
         transport = self._transport
+        now = self._loop.time()
+        self._reused = self._exchanges > 0 or now - self._opened_at > FRESH
         if transport is None or self._state is State.CLOSED:
-            raise ConnectFailed("the connection had closed before the request was sent")
+            raise self._gone_before()
         if self._busy:
             raise LocalProtocolError("expected the exchange before to have ended")
-        now = self._loop.time()
         self._busy = True
         self._answered = False
-        self._reused = self._exchanges > 0 or now - self._opened_at > FRESH
         self._idle_timeout = timeouts.idle
         self._total_at = now + timeouts.total
         self._due = due = min(now + timeouts.first_byte, self._total_at)
@@ -271,6 +270,14 @@ class Connection(asyncio.Protocol):
             self._arm(due)
         self._parser.start(stream=stream)
         transport.write(payload)
+
+    def _gone_before(self) -> GatewayError:
+        """It closed between its lending and its use; nothing was sent."""
+        message = "the connection had closed before the request was sent"
+        if not self._reused:
+            return ConnectFailed(message)
+        self.stale = True
+        return ConnectionLost(message, reused=True)
 
     def _advance(self) -> None:
         """The parser went on: pass on what it has."""

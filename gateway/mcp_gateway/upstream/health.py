@@ -82,10 +82,12 @@ class Health:
         if record.aside_until <= now:
             record.aside_until = now + record.backoff.next()
 
-    def picture(self) -> dict[str, EndpointStats]:
+    def picture(self, now: float) -> dict[str, EndpointStats]:
         """Return what is known about each endpoint, by its URL."""
         return {
-            str(record.endpoint): EndpointStats(record.failures, record.aside_until)
+            str(record.endpoint): EndpointStats(
+                record.failures, round(max(0.0, record.aside_until - now), 3)
+            )
             for record in self._records
         }
 

@@ -21,6 +21,7 @@ def picture(
     stock: Stock,
     opener: Opener,
     counters: Counters,
+    now: float,
 ) -> PoolStats:
     """Put together what the parts of one pool know at this moment."""
     root = lanes.root
@@ -36,7 +37,7 @@ def picture(
         share=root.limit.share,
         in_flight_at_refusal=root.limit.in_flight_at_refusal,
         lanes={lane.name: _lane(lane, queue) for lane in lanes},
-        endpoints=opener.health.picture(),
+        endpoints=opener.health.picture(now),
         acquired=counters.acquired,
         timeouts=counters.timeouts,
         saturated=counters.saturated,

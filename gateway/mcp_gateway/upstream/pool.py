@@ -244,6 +244,7 @@ class Pool:
             stock=self._stock,
             opener=self._opener,
             counters=self._counters,
+            now=0.0 if self._state is PoolState.NEW else self._now(),
         )
 
     # What a lease asks.

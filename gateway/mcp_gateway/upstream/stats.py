@@ -63,11 +63,11 @@ class EndpointStats:
 
     Attributes:
         failures: failures to connect since the last success.
-        aside_until: `loop.time()` until which it is put aside; 0.0 when it is not.
+        aside: seconds it is still put aside for; 0.0 when it is not.
     """
 
     failures: int
-    aside_until: float
+    aside: float
 
 
 @dataclass(frozen=True, slots=True)
