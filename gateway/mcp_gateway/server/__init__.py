@@ -1,0 +1,1 @@
+"""The doors: listeners that turn bytes into exchanges and answers into bytes."""

@@ -1,0 +1,221 @@
+"""Bytes of one HTTP/1.1 connection in, whole requests out.
+
+The parser is httptools (llhttp in its strict mode): it refuses by itself a repeated
+Content-Length, Content-Length beside Transfer-Encoding, folded header lines, bare LF or CR,
+control characters, and numbers that overflow. What it lets through and HTTP does not is refused
+here. No I/O and no clock: the connection's deadlines are its owner's.
+"""
+
+from __future__ import annotations
+
+import httptools
+
+from mcp_gateway.protocol.headers import Headers
+from mcp_gateway.server.message import Bounds, HTTPRequest
+from mcp_gateway.server.target import split_target
+
+MAX_FIELDS = 200
+_NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+
+
+class _Refused(Exception):
+    """Raised inside a parser callback to stop the parser; `refusal` says why."""
+
+
+class RequestReader:
+    """Reads requests, each whole.
+
+    Attributes:
+        reading: inside a request; the owner minds that it arrives in time.
+        refusal: status and reason why nothing more is read; None while all is well.
+        wants_continue: the request being read waits for `100 Continue`. The owner resets it.
+        switching: the last request asks for WebSocket, and `rest` is what came after it.
+    """
+
+    __slots__ = (
+        "_advanced",
+        "_arrived",
+        "_body",
+        "_body_size",
+        "_bounds",
+        "_fields",
+        "_last",
+        "_noted",
+        "_parser",
+        "_peer",
+        "_stuck",
+        "_url",
+        "reading",
+        "refusal",
+        "rest",
+        "switching",
+        "wants_continue",
+    )
+
+    def __init__(self, bounds: Bounds, peer: str) -> None:
+        self._bounds = bounds
+        self._peer = peer
+        self._parser = httptools.HttpRequestParser(self)
+        self._arrived: list[HTTPRequest] = []
+        self._advanced = False  # the bytes just fed brought a head, a body or an end
+        self._stuck = 0  # bytes since something advanced
+        self._last = False  # a request with `close` came
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._noted: dict[bytes, bytes] = {}
+        self._body: bytes | bytearray = b""
+        self._body_size = 0
+        self.reading = False
+        self.refusal: tuple[int, str] | None = None
+        self.wants_continue = False
+        self.switching = False
+        self.rest = b""
+
+    @property
+    def deaf(self) -> bool:
+        """Nothing more is read from this client, or not by this reader."""
+        return self._last or self.switching or self.refusal is not None
+
+    def feed(self, data: bytes) -> list[HTTPRequest]:
+        """Take in bytes and return the requests they complete. Look at `refusal` afterwards."""
+        if self.deaf:
+            if self.switching:
+                self.rest += data
+            return []
+        self._advanced = False
+        self._feed(data)
+        # One rule bounds heads, chunk extensions and trailers alike: so many bytes may pass
+        # without a head, a piece of a body or an end of a request.
+        self._stuck = 0 if self._advanced else self._stuck + len(data)
+        if self._stuck > self._bounds.max_header and self.refusal is None:
+            self.refusal = (431, f"header block over {self._bounds.max_header} bytes")
+        if self.refusal is not None:
+            self.reading = False
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    # The parser's callbacks.
+
+    def on_message_begin(self) -> None:
+        """A request line begins."""
+        self.reading = True
+        self._url = b""
+        self._fields = []
+        self._noted = {}
+        self._body = b""
+        self._body_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field; after the head these are trailers, which nobody here reads."""
+        name = name.lower()
+        if name in _NOTED:
+            if name == b"host" and b"host" in self._noted:
+                raise self._stop(400, "more than one Host header")
+            # RFC 9110 §5.5: whitespace around a value is no part of it; llhttp leaves what trails.
+            self._noted[name] = value.rstrip(b" \t")
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Judge the head before any of the body is taken."""
+        self._advanced = True
+        noted, bounds = self._noted, self._bounds
+        version = self._parser.get_http_version()
+        if version == "1.1":
+            if b"host" not in noted:
+                raise self._stop(400, "HTTP/1.1 needs a Host header")
+        elif version != "1.0":
+            raise self._stop(505, "HTTP/1.1 is spoken here")
+        length = noted.get(b"content-length")
+        if length is not None and int(length) > bounds.max_body:
+            raise self._stop(413, f"body over {bounds.max_body} bytes")
+        if len(self._fields) > MAX_FIELDS or self._head_size() > bounds.max_header:
+            raise self._stop(431, f"header block over {bounds.max_header} bytes")
+        if b"transfer-encoding" in noted:
+            self._check_transfer_encoding(version, noted[b"transfer-encoding"])
+        if b"expect" in noted:
+            self._expect(version, noted[b"expect"])
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._advanced = True
+        self._body_size += len(body)
+        if self._body_size > self._bounds.max_body:
+            raise self._stop(413, f"body over {self._bounds.max_body} bytes")
+        if not self._body:
+            self._body = body
+        elif isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            # One growing buffer, not a list: a body of one-byte chunks costs no more than itself.
+            self._body = bytearray(self._body) + body
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._advanced = True
+        self.reading = False
+        parser = self._parser
+        method = parser.get_method().decode()
+        try:
+            path, query = split_target(method, self._url, self._noted.get(b"host", b""))
+        except ValueError as exc:
+            raise self._stop(400, str(exc)) from exc
+        request = HTTPRequest(
+            method, path, query, Headers(self._fields), bytes(self._body), self._peer
+        )
+        request.keep_alive = parser.should_keep_alive()
+        request.http_1_0 = parser.get_http_version() == "1.0"
+        if parser.should_upgrade():
+            self._judge_upgrade(request)
+        # RFC 9112 §9.6: what follows a request with `close` is not a request.
+        self._last = not request.keep_alive
+        self._arrived.append(request)
+
+    # Inside.
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # An upgrade nobody here speaks (h2c) is ignored and the connection goes on;
+            # RFC 9110 §7.8. The parser stops at every upgrade, so a new one reads the rest.
+            rest = data[upgrade.args[0] :]
+            if self.switching:
+                self.rest = rest
+            elif not self.deaf:
+                self._parser = httptools.HttpRequestParser(self)
+                self._feed(rest)
+        except httptools.HttpParserError as exc:
+            if self.refusal is None and not self._last:
+                self.refusal = (400, f"malformed request: {exc}")
+
+    def _stop(self, status: int, message: str) -> _Refused:
+        self.refusal = (status, message)
+        return _Refused(message)
+
+    def _head_size(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
+
+    def _check_transfer_encoding(self, version: str, encoding: bytes) -> None:
+        # RFC 9112 §6.1: a coding that is not understood is 501; in HTTP/1.0 it is an attack.
+        if version == "1.0":
+            raise self._stop(400, "HTTP/1.0 has no Transfer-Encoding")
+        if encoding.lower() != b"chunked":
+            raise self._stop(501, "only the chunked transfer coding is understood")
+
+    def _expect(self, version: str, expectation: bytes) -> None:
+        if expectation.lower() != b"100-continue":
+            raise self._stop(417, "only 100-continue can be expected")
+        self.wants_continue = version == "1.1"
+
+    def _judge_upgrade(self, request: HTTPRequest) -> None:
+        if request.method == "CONNECT":
+            raise self._stop(405, "this is not a proxy")
+        if request.method == "GET" and self._noted.get(b"upgrade", b"").lower() == b"websocket":
+            # Until the upgrade is decided nothing can be read: the bytes have no protocol yet.
+            request.websocket = True
+            request.keep_alive = False
+            self.switching = True

@@ -1,0 +1,106 @@
+"""What every door reads of a request besides its message, and adds to every answer."""
+
+from __future__ import annotations
+
+import math
+import time
+from asyncio import AbstractEventLoop
+
+from mcp_gateway.errors import GatewayError, InvalidMessage, Unauthenticated
+from mcp_gateway.protocol.headers import Headers
+from mcp_gateway.proxy.exchange import Exchange, Face
+from mcp_gateway.server.backend import Engine
+from mcp_gateway.server.message import JSON, HTTPRequest
+
+MAX_TIMEOUT = 3600.0
+"""Seconds a client may ask to wait at most; a longer wish is shortened to this."""
+
+_CHALLENGE = b'www-authenticate: Bearer realm="mcp-gateway"\r\n'
+
+
+def credential_of(headers: Headers) -> str:
+    """The bearer token of `Authorization`, or the value of `x-api-key`, or an empty string."""
+    authorization = headers.get(b"authorization")
+    if authorization is None:
+        key = headers.get(b"x-api-key")
+        return "" if key is None else key.decode("latin-1")
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+
+
+def timeout_of(headers: Headers) -> float | None:
+    """How long the client waits, by its header `x-request-timeout` (seconds).
+
+    Raises:
+        InvalidMessage: the header is not a positive number.
+    """
+    value = headers.get(b"x-request-timeout")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise InvalidMessage("x-request-timeout: expected a positive number of seconds")
+    return min(seconds, MAX_TIMEOUT)
+
+
+def deadline_of(headers: Headers, now: float) -> float | None:
+    """When, by `timeout_of`, the client stops waiting.
+
+    Raises:
+        InvalidMessage: the header is not a positive number.
+    """
+    seconds = timeout_of(headers)
+    return None if seconds is None else now + seconds
+
+
+def begin(
+    engine: Engine, loop: AbstractEventLoop, *, face: Face, method: str, credential: str, peer: str
+) -> Exchange:
+    """Begin an exchange now."""
+    return Exchange(
+        id=engine.new_id(),
+        face=face,
+        method=method,
+        started=loop.time(),
+        wall=time.time(),
+        credential=credential,
+        peer=peer,
+    )
+
+
+def begin_http(
+    request: HTTPRequest, engine: Engine, loop: AbstractEventLoop, *, face: Face, method: str
+) -> Exchange:
+    """Begin the exchange of an HTTP request; its deadline is still to be read."""
+    headers = request.headers
+    exchange = begin(
+        engine,
+        loop,
+        face=face,
+        method=method,
+        credential=credential_of(headers),
+        peer=request.peer,
+    )
+    traceparent = headers.get(b"traceparent")
+    if traceparent is not None and len(traceparent) == 55:  # W3C Trace Context §3.2, version 00
+        exchange.traceparent = traceparent.decode("latin-1")
+    return exchange
+
+
+def answer_head(exchange: Exchange, content_type: bytes = JSON) -> bytes:
+    """Header lines of an answer to `exchange`."""
+    return content_type + b"x-request-id: " + exchange.id.encode() + b"\r\n"
+
+
+def error_head(exchange: Exchange, error: GatewayError, content_type: bytes = JSON) -> bytes:
+    """Header lines of an error answer: also when to come again, and how to say who one is."""
+    head = answer_head(exchange, content_type)
+    if error.retry_after is not None:
+        # RFC 9110 §10.2.3: whole seconds. Rounded up, or the next try is refused as well.
+        head += b"retry-after: %d\r\n" % max(1, math.ceil(error.retry_after))
+    if isinstance(error, Unauthenticated):
+        head += _CHALLENGE
+    return head

@@ -1,0 +1,150 @@
+"""MCP over Streamable HTTP: one POST, answered with JSON or with an event stream.
+
+MCP 2026-07-28 §transports, and the handshake era's form of it without sessions. In the stateless
+era the end of the connection cancels the request; in the handshake era it does not, and
+`notifications/cancelled` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from mcp_gateway.errors import GatewayError
+from mcp_gateway.protocol import outbound, sse
+from mcp_gateway.protocol.event import Call, Notified, Replied
+from mcp_gateway.protocol.inbound import receive_http
+from mcp_gateway.protocol.jsonrpc import MessageType, Rejected
+from mcp_gateway.protocol.status import http_status
+from mcp_gateway.protocol.versions import Era
+from mcp_gateway.proxy.exchange import Exchange, Face
+from mcp_gateway.server.cancellation import Cancellations, RequestCancelled
+from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head
+from mcp_gateway.server.mcp import MCPService
+from mcp_gateway.server.message import EVENT_STREAM, JSON, HTTPRequest, error_body
+from mcp_gateway.server.responder import Responder
+from mcp_gateway.server.stream import EventStream
+
+
+class StreamChannel:
+    """Carries a request's notifications on its own response."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    def notify(self, message: bytes) -> None:
+        """Send one notification."""
+        self._stream.send(sse.encode(message))
+
+    @property
+    def congested(self) -> bool:
+        """The client reads slower than notifications come."""
+        return self._stream.congested
+
+    async def drained(self) -> None:
+        """Return when not congested."""
+        await self._stream.drained()
+
+
+class MCPOverHTTP:
+    """The application behind the MCP endpoint, for everything but WebSocket upgrades."""
+
+    def __init__(self, service: MCPService) -> None:
+        self._service = service
+        self._engine = service.engine
+        self._cancellations = Cancellations()
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(self, request: HTTPRequest, responder: Responder) -> None:
+        """Answer one request."""
+        if request.method != "POST":
+            # No stream to GET and no session to DELETE, in any era.
+            body = error_body("the MCP endpoint takes POST", "invalid_request_error")
+            responder.respond(405, JSON + b"allow: POST\r\n", body)
+            return
+        event = receive_http(request.headers, request.body)
+        method = event.method if isinstance(event, Call | Notified) else ""
+        exchange = begin_http(request, self._engine, self._loop, face=Face.HTTP, method=method)
+        if isinstance(event, Call):
+            await self._call(event, exchange, request, responder)
+        else:
+            await self._unanswered(event, exchange, responder)
+
+    async def _call(
+        self, call: Call, exchange: Exchange, request: HTTPRequest, responder: Responder
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a listener runs each exchange in a task"
+        if call.era is Era.STATELESS:
+            responder.on_disconnect(task.cancel)
+            await self._answer(call, exchange, request, responder)
+            return
+        key = (exchange.credential, exchange.peer, call.id)
+        self._cancellations.add(key, task)
+        cancelled = False
+        try:
+            await self._answer(call, exchange, request, responder)
+        finally:
+            cancelled = self._cancellations.remove(key, task)
+            if cancelled and not responder.finished:
+                # No answer is owed (MCP 2025-11-25 §cancellation), but HTTP has to end.
+                error = RequestCancelled("cancelled by the client")
+                _respond_error(call.id, call.era, exchange, responder, error)
+
+    async def _answer(
+        self, call: Call, exchange: Exchange, request: HTTPRequest, responder: Responder
+    ) -> None:
+        stream = channel = None
+        if call.wants_sse:
+            stream = EventStream(responder, answer_head(exchange, EVENT_STREAM))
+            channel = StreamChannel(stream)
+        try:
+            exchange.deadline = deadline_of(request.headers, exchange.started)
+            body = await self._service.answer(call, exchange, channel)
+        except GatewayError as error:
+            _respond_error(call.id, call.era, exchange, responder, error)
+            return
+        if stream is not None and stream.started:
+            stream.send(sse.encode(body))
+            stream.finish()
+        else:
+            responder.respond(200, answer_head(exchange), body)
+
+    async def _unanswered(
+        self, event: Notified | Replied | Rejected, exchange: Exchange, responder: Responder
+    ) -> None:
+        """Take in what is owed no result, once the layers agree."""
+        era = event.era if isinstance(event, Notified) else Era.STATELESS
+        exchange.kind = _kind(event)
+        try:
+            await self._engine.handle(exchange)
+        except GatewayError as error:
+            _respond_error(None, era, exchange, responder, error)
+            return
+        if isinstance(event, Rejected):
+            body = outbound.error(event.id, event.error)
+            responder.respond(event.status, error_head(exchange, event.error), body)
+            return
+        if isinstance(event, Notified) and event.cancels is not None:
+            self._cancellations.cancel((exchange.credential, exchange.peer, event.cancels))
+        responder.respond(202, answer_head(exchange, b""))
+
+
+def _kind(event: Notified | Replied | Rejected) -> MessageType:
+    return MessageType.REQUEST if isinstance(event, Rejected) else event.type
+
+
+def _respond_error(
+    request_id: str | int | None,
+    era: Era,
+    exchange: Exchange,
+    responder: Responder,
+    error: GatewayError,
+) -> None:
+    body = outbound.error(request_id, error)
+    if responder.started:
+        responder.write(sse.encode(body))
+        responder.finish()
+    else:
+        responder.respond(http_status(error, era), error_head(exchange, error), body)
