@@ -89,7 +89,7 @@ def receive_frame(session: Session, text: bytes) -> Event:
         return Rejected(error, message.id)
 
 
-class _NotificationMeta(Struct, rename={"version": VERSION_KEY}):
+class _NotificationMeta(Struct, frozen=True, rename={"version": VERSION_KEY}):
     version: str | UnsetType = UNSET
 
 
