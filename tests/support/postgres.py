@@ -122,7 +122,8 @@ class Postgres:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self._folder,
-                **self._identity(),
+                user=self._user and self._user[0],
+                group=self._user and self._user[1],
             )
         deadline = time.monotonic() + START_TIMEOUT
         while True:
@@ -155,9 +156,6 @@ class Postgres:
         arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", self.uri()]
         return self._run("psql", *arguments, text=statements).strip()
 
-    def _identity(self) -> dict[str, int]:
-        return {} if self._user is None else {"user": self._user[0], "group": self._user[1]}
-
     def _run(self, program: str, *arguments: str, text: str = "") -> str:
         done = subprocess.run(
             [str(self._binaries / program), *arguments],
@@ -167,7 +165,8 @@ class Postgres:
             timeout=120,
             check=False,
             cwd=self._folder,
-            **self._identity(),
+            user=self._user and self._user[0],
+            group=self._user and self._user[1],
         )
         if done.returncode:
             raise PostgresFailed(f"{program}: {done.stderr[-2000:]}")

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Self
 
 import jwt
-
 from tests.support.cached_install import InstallFailed, cached, install
 from tests.support.port import free_port
 from tests.support.postgres import Postgres
@@ -100,85 +99,96 @@ class Fault:
     after: bool = False
 
 
-class FaultyProxy:
-    """Passes `/rest/v1/...` on to PostgREST, unless `fault` says otherwise."""
+class _Handler(BaseHTTPRequestHandler):
+    """One connection to the proxy."""
 
-    def __init__(self, upstream_port: int) -> None:
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        proxy = self.server.proxy
+        proxy.requests += 1
+        fault = proxy.fault
+        if fault is not None and len(body) <= fault.larger_than:
+            fault = None
+        answer = None
+        if fault is None or fault.after:
+            answer = self._pass_on(body)
+        if fault is not None:
+            self._misbehave(fault)
+        elif answer is not None:
+            self._reply(*answer)
+
+    do_GET = do_POST  # noqa: N815 - the base class's name
+
+    def _pass_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in {"host", "connection", "accept-encoding"}
+        }
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.port, timeout=30)
+        try:
+            upstream.request(self.command, self.path.removeprefix("/rest/v1"), body, headers)
+            answer = upstream.getresponse()
+            kept = {
+                name: value
+                for name, value in answer.getheaders()
+                if name.lower() in {"content-type", "proxy-status", "retry-after"}
+            }
+            return answer.status, kept, answer.read()
+        except (OSError, http.client.HTTPException):
+            return 503, {}, b"PostgREST is away"
+        finally:
+            upstream.close()
+
+    def _misbehave(self, fault: Fault) -> None:
+        if fault.status:
+            self._reply(fault.status, dict(fault.headers or {}), fault.body.encode())
+            return
+        self.close_connection = True
+        proxy = self.server.proxy
+        while not proxy.closing.is_set() and proxy.fault is fault:
+            proxy.closing.wait(0.05)
+
+    def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        try:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Threads that wait for a hanging client are not waited for.
+    block_on_close = False
+
+    def __init__(self, proxy: FaultyProxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no news here."""
+
+
+class FaultyProxy:
+    """Passes `/rest/v1/...` on to PostgREST at a port, unless `fault` says otherwise."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
         self.fault: Fault | None = None
         self.requests = 0
-        self._closing = threading.Event()
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                proxy.requests += 1
-                fault = proxy.fault
-                if fault is not None and len(body) <= fault.larger_than:
-                    fault = None
-                answer = None
-                if fault is None or fault.after:
-                    answer = self._pass_on(body)
-                if fault is not None:
-                    self._misbehave(fault)
-                elif answer is not None:
-                    self._reply(*answer)
-
-            do_GET = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the base class's names
-
-            def _pass_on(self, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
-                headers = {
-                    name: value
-                    for name, value in self.headers.items()
-                    if name.lower() not in {"host", "connection", "accept-encoding"}
-                }
-                upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=30)
-                try:
-                    path = self.path.removeprefix("/rest/v1")
-                    upstream.request(self.command, path, body, headers)
-                    answer = upstream.getresponse()
-                    kept = {
-                        name: value
-                        for name, value in answer.getheaders()
-                        if name.lower() in {"content-type", "proxy-status", "retry-after"}
-                    }
-                    return answer.status, kept, answer.read()
-                except OSError:
-                    return 503, {}, b"PostgREST is away"
-                finally:
-                    upstream.close()
-
-            def _misbehave(self, fault: Fault) -> None:
-                if fault.status:
-                    self._reply(fault.status, dict(fault.headers or {}), fault.body.encode())
-                    return
-                self.close_connection = True
-                while not proxy._closing.is_set() and proxy.fault is fault:
-                    proxy._closing.wait(0.05)
-
-            def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-                try:
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                except OSError:
-                    self.close_connection = True
-
-            def log_message(self, *args: object) -> None:
-                """Say nothing."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                """A client that went away is no news here."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self.closing = threading.Event()
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
@@ -187,7 +197,7 @@ class FaultyProxy:
 
     def close(self) -> None:
         """Stop; hanging requests are let go."""
-        self._closing.set()
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 
 import msgspec
 
@@ -51,7 +52,9 @@ class RecordEncoder:
         if record.events is not None:
             record.response = assemble(record.events)
             record.events = None
-        if record.request is not None:
+        if isinstance(record.request, Mapping):
+            record.request = self._content(_encode(record.request))
+        elif record.request is not None:
             record.request = self._content(bytes(record.request))
         if record.response is not None:
             record.response = self._content(bytes(record.response))

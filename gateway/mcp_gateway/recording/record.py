@@ -7,7 +7,7 @@ afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -55,7 +55,8 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
         finish_reason: the provider's word; empty for a stream that broke.
         streamed: the answer went out in pieces.
         traceparent: W3C trace context as it came in.
-        request, response: the bodies as they travelled, JSON, where content is kept.
+        request, response: the bodies as they travelled, JSON, where content is kept. A request
+            may come as its fields, still encoded, where nobody put them together yet.
         events: data of each event of a streamed answer, in place of `response`; put together
             to one response off the request path, also when the stream broke in the middle.
         gateway: name of the pod or host; filled in when the record is stored.
@@ -87,7 +88,7 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     finish_reason: str = ""
     streamed: bool = False
     traceparent: str = ""
-    request: bytes | msgspec.Raw | None = None
+    request: bytes | msgspec.Raw | Mapping[str, msgspec.Raw] | None = None
     response: bytes | msgspec.Raw | None = None
     events: Sequence[bytes] | None = None
     gateway: str = ""
@@ -95,7 +96,9 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
     def content_size(self) -> int:
         """Bytes of content it holds on to; 0 for a record of metadata only."""
         size = 0
-        if self.request is not None:
+        if isinstance(self.request, Mapping):
+            size = sum(len(memoryview(part)) for part in self.request.values())
+        elif self.request is not None:
             size = len(memoryview(self.request))
         if self.response is not None:
             size += len(memoryview(self.response))

@@ -5,7 +5,6 @@ Loaded only where it is configured: the client library costs about 20 MiB and a 
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from mcp_gateway.recording.destination import (
     Unavailable,
     Undelivered,
 )
+from mcp_gateway.recording.key import can_read
 from mcp_gateway.recording.schema import SCHEMA_VERSION, function_name, grant, migration
 
 log = logging.getLogger(__name__)
@@ -161,20 +161,6 @@ class SupabaseDestination:
             code=code,
             remedy=sql,
         )
-
-
-def can_read(key: str) -> bool:
-    """Whether a key is a service role's, which row-level security does not bind."""
-    if key.startswith("sb_secret_"):
-        return True
-    parts = key.split(".")
-    if len(parts) != 3:
-        return False
-    try:
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=="))
-    except (ValueError, msgspec.DecodeError):
-        return False
-    return isinstance(claims, dict) and claims.get("role") == "service_role"
 
 
 def without_nul(body: str) -> str:
