@@ -18,6 +18,11 @@ STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of events in one streamed answer; more is taken for a provider gone wrong."""
 
 
+# A union with Raw takes null only, so `null` and a missing field are told by their bytes.
+_ABSENT = msgspec.Raw()
+_EMPTY = (b"", b"null", b"[]")
+
+
 class Usage(msgspec.Struct, gc=False):
     """Tokens as the provider counted them."""
 
@@ -36,7 +41,7 @@ class Message(msgspec.Struct, gc=False):
 
     content: str | list[Part] | None = None
     reasoning_content: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = _ABSENT
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -52,7 +57,7 @@ class Completion(msgspec.Struct, gc=False):
     choices: list[Choice] = []
     model: str | None = None
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _ABSENT
 
 
 class FunctionDelta(msgspec.Struct, gc=False):
@@ -94,7 +99,7 @@ class Chunk(msgspec.Struct, gc=False):
     choices: list[ChunkChoice] = []
     model: str | None = None
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _ABSENT
 
 
 class ModelEntry(msgspec.Struct, gc=False):
@@ -133,7 +138,7 @@ def decode_completion(body: bytes) -> ChatAnswer | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise RemoteProtocolError(f"expected a chat completion, got: {_reason(exc)}") from exc
     if not completion.choices:
-        if completion.error is not None:
+        if bytes(completion.error) not in _EMPTY:
             return None
         raise RemoteProtocolError("expected a chat completion, got one without choices")
     choice = completion.choices[0]
@@ -143,7 +148,7 @@ def decode_completion(body: bytes) -> ChatAnswer | None:
         content=_text(message.content),
         reasoning=message.reasoning_content or "",
         finish_reason=choice.finish_reason or "",
-        tool_calls=message.tool_calls,
+        tool_calls=None if bytes(message.tool_calls) in _EMPTY else message.tool_calls,
         model=completion.model or "",
         prompt_tokens=(usage.prompt_tokens or 0) if usage else 0,
         completion_tokens=(usage.completion_tokens or 0) if usage else 0,
@@ -204,7 +209,7 @@ class StreamAssembly:
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             message = f"expected a chunk of a chat completion, got: {_reason(exc)}"
             raise RemoteProtocolError(message) from exc
-        if chunk.error is not None:
+        if bytes(chunk.error) not in _EMPTY:
             raise StreamError(data)
         if not self._model and chunk.model:
             self._model = chunk.model

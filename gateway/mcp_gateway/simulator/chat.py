@@ -23,7 +23,7 @@ class InvalidChat(Exception):
 class _Message(msgspec.Struct):
     role: str
     content: str | list[msgspec.Raw] | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: list[msgspec.Raw] | None = None
     reasoning_content: str | None = None
 
 
@@ -217,7 +217,7 @@ class Answer:
 def _check_reasoning(messages: list[_Message]) -> None:
     # Kimi's error reference: a thinking model wants its own reasoning back beside tool calls.
     for index, message in enumerate(messages):
-        if message.tool_calls is not None and not message.reasoning_content:
+        if message.tool_calls and not message.reasoning_content:
             expected = "thinking is enabled but reasoning_content is missing in assistant tool"
             raise InvalidChat(f"{expected} call message at index {index}")
 

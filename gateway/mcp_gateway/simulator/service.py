@@ -54,7 +54,6 @@ class Simulator:
         self._accounts: dict[tuple[str, str], Account] = {}
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
-        self._now: Callable[[], float] = time.monotonic
         self._answers = 0
         self.settings = Settings()
         self.configure(settings or self.settings)
@@ -80,7 +79,6 @@ class Simulator:
         """
         assert self._server is None, "a simulator is started once"
         loop = asyncio.get_running_loop()
-        self._now = loop.time
         try:
             self._server = await loop.create_server(
                 lambda: Connection(self), host, port, backlog=_BACKLOG
@@ -177,7 +175,7 @@ class Simulator:
     ) -> None:
         account, limits = self._account(name, chat.model)
         account.requests += 1
-        law, now = self._law, self._now()
+        law, now = self._law, asyncio.get_running_loop().time()
         failure = law.failure()
         if failure is not None and failure.refuses:
             account.count_failure(failure)
