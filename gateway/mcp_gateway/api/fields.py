@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
@@ -48,7 +49,8 @@ class Rule:
     Attributes:
         fields: the attributes it reads, dotted where nested; a problem is shown at the first.
         check: true for a model that obeys.
-        cel: the same rule for an API server, over the YAML names.
+        cel: the same rule for an API server, over the YAML names; empty where the structure
+            of the schema says it there.
         message: what is wanted, as a sentence that a person can act on.
     """
 
@@ -97,6 +99,19 @@ class Model(BaseModel):
             broken = [Broken(rule, tuple(map(self._spelled, rule.fields))) for rule in rules]
             raise PydanticCustomError("rule", "{text}", {"text": text, "broken": broken})
         return self
+
+    @classmethod
+    def cel_rules(cls) -> list[dict[str, str]]:
+        """The rules as `x-kubernetes-validations`; those that an API server can judge."""
+        return [
+            {
+                "rule": rule.cel,
+                "message": rule.message,
+                "fieldPath": "." + ".".join(cls._spelled(rule.fields[0])),
+            }
+            for rule in cls.rules
+            if rule.cel
+        ]
 
     @classmethod
     def _spelled(cls, field: str) -> tuple[str, ...]:
@@ -270,7 +285,12 @@ Size = Annotated[
 """Bytes as an int, more than zero."""
 
 
-def _compiles(pattern: str) -> str:
+def check_re2(pattern: str) -> str:
+    """Return the expression, if RE2 can read it.
+
+    Raises:
+        ValueError: it can not, with the reason.
+    """
     options = re2.Options()
     options.log_errors = False
     try:
@@ -286,7 +306,7 @@ def _compiles(pattern: str) -> str:
 RE2 = Annotated[
     str,
     Field(min_length=1, max_length=_MAX_PATTERN),
-    AfterValidator(_compiles),
+    AfterValidator(check_re2),
     WithJsonSchema(
         {
             "type": "string",
@@ -361,9 +381,12 @@ Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of the whole, from 0 to 1."""
 
 
-def at_most_one(*values: object) -> bool:
-    """Tell whether no more than one of the values is set."""
-    return sum(value is not None for value in values) <= 1
+def list_by(key: str) -> dict[str, JsonValue]:
+    """Say of a list, to an API server, that its entries are known by one of their fields.
+
+    It then refuses two of one name, and several writers can own an entry each.
+    """
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 def exactly_one(*values: object) -> bool:

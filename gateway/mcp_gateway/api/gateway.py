@@ -23,7 +23,7 @@ from mcp_gateway.api.deployment import (
     Replicas,
     Service,
 )
-from mcp_gateway.api.fields import Model, Rule
+from mcp_gateway.api.fields import Model, Rule, list_by
 from mcp_gateway.api.operation import Logging, Monitoring, Rollout, Tuning
 from mcp_gateway.api.presets import MODEL_FAMILIES
 from mcp_gateway.api.provider import Provider
@@ -77,7 +77,7 @@ REFERENCE_RULES: Final = (
     Rule(
         ("providers",),
         lambda s: _unique([provider.name for provider in s.providers]),
-        "self.providers.all(p, self.providers.exists_one(q, q.name == p.name))",
+        "",  # a list of type map, by name
         "each provider needs a name of its own",
     ),
     Rule(
@@ -141,7 +141,9 @@ class Spec(Model):
     """How often each client may ask. Of each pod with tuning `Off`; of the whole fleet where an
     operator divides it. A key's own rate wins."""
 
-    providers: Annotated[list[Provider], Field(min_length=1, max_length=32)]
+    providers: Annotated[
+        list[Provider], Field(min_length=1, max_length=32, json_schema_extra=list_by("name"))
+    ]
     """The accounts at LLM providers that requests go to."""
 
     routes: Annotated[list[Route], Field(max_length=64)] = Field(default=[])

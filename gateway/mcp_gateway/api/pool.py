@@ -84,7 +84,9 @@ class RequestTimeouts(Model):
         Rule(
             ("first_byte", "total"),
             lambda t: t.first_byte <= t.total,
-            "",
+            # CEL's durations have no days.
+            "self.firstByte.contains('d') || self.total.contains('d')"
+            " || duration(self.firstByte) <= duration(self.total)",
             "firstByte must be at most total",
         ),
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mcp_gateway.api.fields import CAMEL_CASE, Observed
+from mcp_gateway.api.fields import CAMEL_CASE, Observed, list_by
 
 Text = Annotated[str, Field(max_length=32_768)]
 Word = Annotated[str, Field(max_length=1_024)]
@@ -29,7 +29,9 @@ class Condition(Observed):
     message: Text = ""
     """Why, in a sentence for people."""
 
-    last_transition_time: Annotated[str, Field(max_length=64)]
+    last_transition_time: Annotated[
+        str, Field(max_length=64, json_schema_extra={"format": "date-time"})
+    ]
     """When `status` last changed, in RFC 3339."""
 
     observed_generation: Number = 0
@@ -89,7 +91,9 @@ class Status(Observed):
     observed_generation: Number = 0
     """The generation of the resource that the rest was said of."""
 
-    conditions: Annotated[list[Condition], Field(max_length=32)] = Field(default=[])
+    conditions: Annotated[
+        list[Condition], Field(max_length=32, json_schema_extra=list_by("type"))
+    ] = Field(default=[])
     """What is true of it."""
 
     replicas: Number = 0
@@ -111,5 +115,7 @@ class Status(Observed):
     config_applied: Word = ""
     """How many pods run it: `2/2`."""
 
-    providers: Annotated[list[ProviderStatus], Field(max_length=64)] = Field(default=[])
+    providers: Annotated[
+        list[ProviderStatus], Field(max_length=64, json_schema_extra=list_by("name"))
+    ] = Field(default=[])
     """The provider accounts."""

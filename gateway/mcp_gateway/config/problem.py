@@ -34,7 +34,8 @@ class Problem:
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
         place = f"{self.path}: " if self.path else ""
-        wanted = f"; expected {self.expected}" if self.expected else ""
+        pause = "" if self.message.endswith("?") else ";"
+        wanted = f"{pause} expected {self.expected}" if self.expected else ""
         return f"{where}{place}{self.message}{wanted}"
 
 
