@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mcp_gateway.server.flow import Flow
 from mcp_gateway.server.http import RequestReader
@@ -67,8 +67,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or refuse politely when the listener is full."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports have the methods and are none of asyncio's classes.
+        self.transport = cast("asyncio.Transport", transport)
         self.deadline = self._listener.now + self._listener.bounds.request_timeout
         if self._listener.admit(self):
             peername = transport.get_extra_info("peername")

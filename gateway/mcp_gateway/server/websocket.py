@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from websockets.datastructures import Headers as HandshakeHeaders
 from websockets.frames import OP_BINARY, OP_CONT, OP_TEXT, Frame
@@ -100,8 +101,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have the methods and are none of asyncio's classes.
+        self._transport = cast("asyncio.Transport", transport)
         self._listener.adopt(self)
         self._listener.websockets += 1
         if self._listener.draining:
