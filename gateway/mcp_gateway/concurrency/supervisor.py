@@ -84,9 +84,7 @@ class Supervisor:
             await asyncio.wait(tasks)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        name = task.get_name()
-        if self._tasks.get(name) is task:
-            del self._tasks[name]
+        del self._tasks[task.get_name()]
 
     async def _run_once(
         self, name: str, run: Callable[[], Coroutine[object, object, None]]
