@@ -28,6 +28,21 @@ To use it, name it as a provider's endpoint:
   providers:
   - {name: kimi, type: kimi, endpoints: [{url: "http://127.0.0.1:9101/v1"}], apiKey: {env: ANY}}"""
 
+_OPTIONS = {
+    "wire": "--wire",
+    "seed": "--seed",
+    "models": "--models",
+    "concurrency": "--concurrency",
+    "requestsPerMinute": "--rpm",
+    "tokensPerMinute": "--tpm",
+    "failures": "--failures",
+    "failures.kind": "--failures",
+    "failures.ratio": "--failures",
+    "latency.firstToken": "--first-token",
+    "latency.perToken": "--per-token",
+    "answerTokens.median": "--answer-tokens",
+}
+
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
@@ -45,7 +60,7 @@ def register(commands: Any) -> None:
         "--port", type=int, default=0, help="port (default: one that is free, which is printed)"
     )
     parser.add_argument("--models", metavar="A,B", help="models it has (default: the wire's)")
-    parser.add_argument("--seed", type=int, help="start of its random numbers (default: 1)")
+    parser.add_argument("--seed", type=int, help="start of its random numbers (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the address as JSON when ready")
     _register_limits(parser.add_argument_group("limits of one key (default: none)"))
     _register_behaviour(parser.add_argument_group("behaviour"))
@@ -97,30 +112,36 @@ def settings(args: argparse.Namespace) -> SimulatorSettings:
         **_limits(args),
         "failures": _failures(args.failures) if args.failures else None,
         "latency": _given(
-            base=_given(median=args.first_token), perToken=_given(median=args.per_token)
+            firstToken=_given(median=args.first_token), perToken=_given(median=args.per_token)
         ),
         "answerTokens": _given(median=args.answer_tokens),
     }
     try:
         return SimulatorSettings.model_validate_json(_json(_given(**given)))
     except ValidationError as exc:
-        first = exc.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "options"
-        raise ConfigError(f"simulate: {place}: {first['msg']}") from exc
+        problems = [_problem(error["loc"], error["msg"]) for error in exc.errors()]
+        raise ConfigError("; ".join(problems)) from exc
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    """Name the option that a place in the settings comes from."""
+    place = ".".join(part for part in location[:2] if isinstance(part, str))
+    return f"{_OPTIONS.get(place, place or '--failures')}: {message.removeprefix('Value error, ')}"
 
 
 def _limits(args: argparse.Namespace) -> dict[str, int | None]:
+    """The limits given one by one, over those of the tier."""
+    from mcp_gateway.api.limits import AccountLimits  # noqa: PLC0415
     from mcp_gateway.api.presets import TIERS  # noqa: PLC0415
 
-    tier = None
-    if args.tier:
-        tier = TIERS.get(args.tier)
-        if tier is None:
-            raise ConfigError(f"--tier: there is no {args.tier!r}; there are {', '.join(TIERS)}")
+    if args.tier and args.tier not in TIERS:
+        raise ConfigError(f"--tier: there is no {args.tier!r}; there are {', '.join(TIERS)}")
+    tier = TIERS[args.tier] if args.tier else AccountLimits()
     return {
-        "concurrency": args.concurrency or (tier and tier.concurrency),
-        "requestsPerMinute": args.rpm or (tier and tier.requests_per_minute),
-        "tokensPerMinute": args.tpm or (tier and tier.tokens_per_minute),
+        "concurrency": tier.concurrency if args.concurrency is None else args.concurrency,
+        "requestsPerMinute": tier.requests_per_minute if args.rpm is None else args.rpm,
+        "tokensPerMinute": tier.tokens_per_minute if args.tpm is None else args.tpm,
+        "tokensPerDay": tier.tokens_per_day,
     }
 
 
@@ -154,22 +175,18 @@ async def _serve(args: argparse.Namespace, chosen: SimulatorSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     simulator = Simulator(chosen)
-    try:
-        url = await simulator.start(args.host, args.port)
-    except OSError as exc:
-        raise ConfigError(f"cannot listen on {args.host}:{args.port}: {exc.strerror}") from exc
+    url = await simulator.start(args.host, args.port)
     try:
         if args.json:
             terminal.out_json({"url": url, "wire": args.wire})
         else:
             terminal.say(f"A simulated {args.wire} account on {url}. Ctrl-C ends it. Try:\n")
-            terminal.say(f"  {_curl(url, chosen)}\n")
+            terminal.say(f"  {_curl(url, simulator.settings.callable_models[0])}\n")
         await stop.wait()
     finally:
         await simulator.aclose()
 
 
-def _curl(url: str, chosen: SimulatorSettings) -> str:
-    model = chosen.models[0] if chosen.models else f"{chosen.wire}-any"
+def _curl(url: str, model: str) -> str:
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
     return f"curl {url}/chat/completions -H 'Authorization: Bearer any' -d '{body}'"

@@ -58,6 +58,7 @@ class Client:
         max_message: longest message taken from the gateway, in bytes.
         tls: how to verify the gateway's certificate; None trusts the system's store.
         proxy: URL of an HTTP proxy to go through. The environment is not consulted.
+        transport: another way to the gateway than the URL says, for tests.
 
     Raises:
         ValueError: the URL is not one of the four kinds.
@@ -76,6 +77,7 @@ class Client:
         max_message: int = 16 * MIB,
         tls: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        transport: Transport | None = None,
     ) -> None:
         settings = Settings(
             url=url,
@@ -87,7 +89,7 @@ class Client:
             tls=tls,
             proxy=proxy,
         )
-        self._transport = _transport(settings)
+        self._transport = transport or _transport(settings)
         self._timeout = timeout
         self._ids = itertools.count(1)
         self._places = asyncio.Semaphore(max_in_flight)
@@ -186,9 +188,10 @@ class Client:
 
 
 def _transport(settings: Settings) -> Transport:
-    scheme = urlsplit(settings.url).scheme
-    if scheme in {"ws", "wss"}:
-        return WebSocketTransport(settings)
-    if scheme in {"http", "https"}:
-        return HTTPTransport(settings)
+    parts = urlsplit(settings.url)
+    if parts.hostname and (parts.port is None or parts.port):
+        if parts.scheme in {"ws", "wss"}:
+            return WebSocketTransport(settings)
+        if parts.scheme in {"http", "https"}:
+            return HTTPTransport(settings)
     raise ValueError(f"expected a ws, wss, http or https URL, got {settings.url!r}")

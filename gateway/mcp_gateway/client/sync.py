@@ -12,6 +12,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from mcp_gateway.api.chat import ChatDelta, ChatRequest, ChatResponse
 from mcp_gateway.client.answer import Model
 from mcp_gateway.client.client import Client
 from mcp_gateway.client.stream import ChatStream
+from mcp_gateway.errors import ConnectionLost
 
 T = TypeVar("T")
 
@@ -90,6 +92,8 @@ class SyncClient:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
+        except CancelledError as exc:
+            raise ConnectionLost("the client was closed before the answer came") from exc
         except BaseException:
             future.cancel()
             raise

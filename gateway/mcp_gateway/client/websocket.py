@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
@@ -41,11 +43,44 @@ _CLOSE_TIMEOUT = 2.0
 _NORMAL, _PROTOCOL_ERROR = 1000, 1002
 
 
+class Connection(Protocol):
+    """The part of `websockets.asyncio.client.ClientConnection` that is used."""
+
+    @property
+    def state(self) -> State:
+        """Whether a message can be sent."""
+
+    async def send(self, message: bytes, /, text: bool | None = None) -> None:
+        """Send a frame. Nothing is awaited between a look at `state` and the first write."""
+
+    async def recv(self, decode: bool | None = None) -> str | bytes:
+        """Return the next message."""
+
+    async def close(self, code: int = 1000) -> None:
+        """Close, waiting for the other side a moment. Idempotent."""
+
+
 class _Opening(connect):
     """A try to connect that does not follow redirects: they would carry the key elsewhere."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
+
+
+async def _open(settings: Settings) -> Connection:
+    secure = urlsplit(settings.url).scheme == "wss"
+    return await _Opening(
+        settings.url,
+        subprotocols=[Subprotocol("mcp")],
+        additional_headers=settings.headers(),
+        compression=None,  # it costs both ends more than short messages save
+        max_size=settings.max_message,
+        open_timeout=settings.connect_timeout,
+        close_timeout=_CLOSE_TIMEOUT,
+        ping_interval=_PING_INTERVAL,
+        proxy=settings.proxy,
+        ssl=(settings.tls or True) if secure else None,
+    )
 
 
 @dataclass(slots=True)
@@ -69,15 +104,15 @@ class WebSocketTransport:
         settings: Settings,
         *,
         backoff: Backoff | None = None,
-        opening: Callable[..., connect] = _Opening,
+        open_connection: Callable[[Settings], Awaitable[Connection]] = _open,
     ) -> None:
         self._settings = settings
         self._backoff = backoff or Backoff()
-        self._opening = opening
+        self._open = open_connection
         self._waiting: dict[int, Inbox] = {}
         self._outbox: deque[_Outgoing] = deque()
         self._wake = asyncio.Event()
-        self._connection: ClientConnection | None = None
+        self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -112,7 +147,7 @@ class WebSocketTransport:
         data = encode_call(call)
         inbox = self._waiting[call.id] = Inbox(self._settings.max_message)
         self._send(_Outgoing(data, call.id, loop.time() + self._settings.reconnect_for))
-        if self._keeper is None:
+        if self._keeper is None or self._keeper.done():
             self._keeper = loop.create_task(self._keep(), name="mcp-client-websocket")
         return inbox
 
@@ -129,7 +164,7 @@ class WebSocketTransport:
         self._outbox.append(outgoing)
         self._wake.set()
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: str | bytes) -> None:
         event = decode(data)
         if event is None:
             return
@@ -160,14 +195,19 @@ class WebSocketTransport:
     # --- the connection ----------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Hold a connection while there is use for one; run until cancelled."""
+        """Hold a connection while there is use for one; run until cancelled.
+
+        An exception that is none of the network's is a defect; those who wait hear of it, and
+        the next call starts this task anew.
+        """
         try:
             while True:
                 await self._something_to_send()
                 await self._settle(await self._use_one())
-        finally:
-            # Reached by cancellation, and by a defect here: nobody may be left waiting.
-            self._fail_all(ConnectionLost("the connection to the gateway was given up"))
+        except Exception as exc:
+            error = ConnectionLost(f"the client failed: {exc!r}")
+            error.__cause__ = exc
+            self._fail_all(error)
 
     async def _something_to_send(self) -> None:
         while not self._outbox:
@@ -177,8 +217,8 @@ class WebSocketTransport:
     async def _use_one(self) -> GatewayError:
         """Open a connection and use it to its end; return why it ended or never was."""
         try:
-            connection = await self._connect()
-        except (OSError, TimeoutError, InvalidHandshake) as exc:
+            connection = await self._open(self._settings)
+        except (OSError, TimeoutError, WebSocketException) as exc:
             return _connect_error(self._settings.url, exc)
         self._connection = connection
         error: GatewayError = ConnectionLost("the connection to the gateway was given up")
@@ -193,23 +233,7 @@ class WebSocketTransport:
             await connection.close(_PROTOCOL_ERROR if broken else _NORMAL)
         return error
 
-    async def _connect(self) -> ClientConnection:
-        settings = self._settings
-        tls = {} if settings.tls is None else {"ssl": settings.tls}
-        return await self._opening(
-            settings.url,
-            subprotocols=[Subprotocol("mcp")],
-            additional_headers=settings.headers(),
-            compression=None,  # it costs both ends more than short messages save
-            max_size=settings.max_message,
-            open_timeout=settings.connect_timeout,
-            close_timeout=_CLOSE_TIMEOUT,
-            ping_interval=_PING_INTERVAL,
-            proxy=settings.proxy,
-            **tls,
-        )
-
-    async def _write(self, connection: ClientConnection) -> None:
+    async def _write(self, connection: Connection) -> None:
         while True:
             await self._something_to_send()
             if connection.state is not State.OPEN:
@@ -220,7 +244,7 @@ class WebSocketTransport:
             except ConnectionClosed:
                 return
 
-    async def _read(self, connection: ClientConnection) -> GatewayError:
+    async def _read(self, connection: Connection) -> GatewayError:
         """Hand out messages until the connection ends; return what that means for calls sent."""
         try:
             while True:

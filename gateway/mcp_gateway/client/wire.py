@@ -152,7 +152,7 @@ def _header_value(text: str) -> str:
     return f"{_BASE64_MARK}{base64.b64encode(text.encode()).decode()}?="
 
 
-def decode(data: bytes) -> Progress | Result | None:
+def decode(data: str | bytes) -> Progress | Result | None:
     """Read one message of the gateway; None for one that a caller has no use for.
 
     Raises:
