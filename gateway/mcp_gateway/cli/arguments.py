@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from mcp_gateway import __version__
-from mcp_gateway.cli import call, check, crd, keys, run, simulate
+from mcp_gateway.cli import call, check, crd, keys, records, run, simulate, supabase_schema
 
 Register = Callable[[Any], None]
 
@@ -107,6 +107,8 @@ REGISTER: Sequence[Register] = [
     check.register,
     call.register,
     keys.register,
-    crd.register,
+    records.register,
     simulate.register,
+    crd.register,
+    supabase_schema.register,
 ]

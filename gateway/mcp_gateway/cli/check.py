@@ -90,7 +90,7 @@ def problem_table(problems: Sequence[Problem], stream: Any) -> str:
         )
         for problem in sorted(problems, key=lambda problem: problem.severity != "error")
     ]
-    return terminal.table(("severity", "line", "path", "what is wrong", "expected"), rows, stream)
+    return terminal.table(("SEVERITY", "LINE", "PATH", "WHAT IS WRONG", "EXPECTED"), rows, stream)
 
 
 def _explained(loaded: Loaded) -> Sequence[Setting]:
@@ -102,7 +102,7 @@ def _explained(loaded: Loaded) -> Sequence[Setting]:
 def _print(file: str, good: bool, problems: Sequence[Problem], settings: Sequence[Setting]) -> None:
     if settings:
         rows = [(setting.path, _value(setting.value), setting.origin) for setting in settings]
-        terminal.out(terminal.table(("setting", "value", "from"), rows, sys.stdout))
+        terminal.out(terminal.table(("SETTING", "VALUE", "FROM"), rows, sys.stdout))
         if problems:
             terminal.out("")
     if problems:

@@ -54,9 +54,10 @@ class Service:
     def __init__(self, place: Place, environ: Mapping[str, str]) -> None:
         self._place = place
         self._secrets = SecretReader(place.secrets_dir, environ)
-        self._document: MCPGateway | None = None
         self._reloads = asyncio.Event()
         self._ends = asyncio.Event()
+        # Looks at the file before it is read, so that no change falls between the two.
+        self._document_watcher = FileWatcher([place.file], self._reloads.set)
 
     def load(self) -> MCPGateway:
         """Read the document and say its warnings.
@@ -72,18 +73,19 @@ class Service:
 
     async def run(self, document: MCPGateway, *, as_json: bool) -> None:
         """Serve until a signal says to end, then drain."""
+        secrets = self._secrets_watcher(document)
         gateway = Gateway(document, secrets=self._secrets, data_dir=self._place.data_dir)
         try:
             async with gateway:
                 self._listen_to_signals()
                 await self._announce(gateway, as_json=as_json)
                 async with asyncio.TaskGroup() as tasks:
-                    reloads = tasks.create_task(self._reload(gateway), name="reload")
+                    reloads = tasks.create_task(self._reload(gateway, secrets), name="reload")
                     await self._ends.wait()
                     reloads.cancel()
                 log.info("draining", extra={"fields": {"grace": _grace(gateway)}})
         finally:
-            # A second signal cancels the draining, and what is open is closed all the same.
+            # A second signal cancels the draining; what is open is closed all the same.
             await gateway.aclose()
 
     # --- signals -----------------------------------------------------------------------
@@ -103,20 +105,32 @@ class Service:
 
     # --- reload ------------------------------------------------------------------------
 
-    async def _reload(self, gateway: Gateway) -> None:
-        """Bring the document into force again whenever it, or a secret it names, changes."""
-        while True:
-            files = [self._place.file, *self._secrets.files(gateway.document)]
-            async with FileWatcher(files, self._reloads.set):
-                await self._reloads.wait()
-            self._reloads.clear()
-            try:
-                await gateway.apply(self.load())
-            except ConfigError as exc:
-                log.error(
-                    "document refused, the last good one stays",
-                    extra={"fields": {"file": str(self._place.file), "error": str(exc)}},
-                )
+    async def _reload(self, gateway: Gateway, secrets: FileWatcher) -> None:
+        """Take the document up again whenever it, or a secret it names, changes."""
+        async with self._document_watcher:
+            while True:
+                async with secrets:
+                    await self._reloads.wait()
+                self._reloads.clear()
+                secrets = await self._take_up(gateway)
+
+    async def _take_up(self, gateway: Gateway) -> FileWatcher:
+        """Apply the document as it is now, and return what watches its secrets.
+
+        The watcher looks before the secrets are read, so that no change falls between the two.
+        """
+        watcher = self._secrets_watcher(gateway.document)
+        try:
+            document = self.load()
+            watcher = self._secrets_watcher(document)
+            await gateway.apply(document)
+        except ConfigError as exc:
+            fields = {"file": str(self._place.file), "error": str(exc)}
+            log.error("document refused, the last good one stays", extra={"fields": fields})
+        return watcher
+
+    def _secrets_watcher(self, document: MCPGateway) -> FileWatcher:
+        return FileWatcher(self._secrets.files(document), self._reloads.set)
 
     # --- start -------------------------------------------------------------------------
 
