@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -75,7 +74,7 @@ class Doorkeeper:
             header = msgspec.json.decode(_decode(head), type=_Header)
             payload = msgspec.json.decode(_decode(body), type=_Payload)
             given = _decode(signature)
-        except (msgspec.DecodeError, UnicodeError, binascii.Error):
+        except (msgspec.DecodeError, ValueError):
             return None
         expires = payload.exp / 1000.0
         if header.alg != "HS256" or header.sign_type != "SIGN" or wall >= expires:

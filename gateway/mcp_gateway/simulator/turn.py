@@ -130,10 +130,10 @@ class Turn:
         if failure is FailureKind.GARBAGE:
             self._after(self._first, self._send_garbage)
             return True
-        data = self._whole_stream() if stream else self._whole()
         if failure is FailureKind.BROKEN_JSON:
-            self._after(self._first, self._send_broken)
+            self._after(self._first, lambda: self._send_broken(stream=stream))
             return True
+        data = self._whole_stream() if stream else self._whole()
         self._after(self._first, lambda: self._send_half(data, failure))
         return True
 
@@ -145,9 +145,14 @@ class Turn:
         self._line.write(GARBAGE)
         self._line.close()
 
-    def _send_broken(self) -> None:
-        body = self._answer.body()
-        self._line.write(http.response(200, body[: len(body) // 2], self._headers))
+    def _send_broken(self, *, stream: bool) -> None:
+        body = b"".join(self._answer.events()) if stream else self._answer.body()
+        half = body[: len(body) // 2]
+        if stream:
+            events = self._chunk(half + b"\n\n")
+            self._line.write(self._stream_head() + events + self._stream_end())
+        else:
+            self._line.write(http.response(200, half, self._headers))
         self._end()
 
     def _send_half(self, data: bytes, failure: FailureKind) -> None:
