@@ -11,7 +11,7 @@ from typing import overload
 _OWS = b" \t"
 _MARKER = b"=?base64?"
 
-# MCP 2026-07-28 §transports, "Header value encoding". The markers are lower case; a plain value
+# MCP 2026-07-28 §streamable-http, "Value Encoding". The markers are lower case; a plain value
 # that looks like an encoded one is encoded too, so that decoding is never ambiguous.
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")

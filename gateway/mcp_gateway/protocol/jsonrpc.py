@@ -108,18 +108,14 @@ class _IdOnly(Struct):
 _plain = msgspec.json.Decoder(_Plain).decode
 _envelope = msgspec.json.Decoder(_Envelope).decode
 _id_only = msgspec.json.Decoder(_IdOnly).decode
+_anything = msgspec.json.Decoder(Raw).decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def decode(body: bytes) -> Message | Rejected:
     """Read one JSON-RPC message."""
     try:
-        if not body.isascii():
-            # msgspec does not look inside the text of members that it keeps encoded.
-            body.decode("utf-8")
-        return _usual(body) or _message(body, _envelope(body))
-    except msgspec.ValidationError as error:
-        return _wrong_shape(body, error)
+        return _read(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Rejected(InvalidMessage("the message is not JSON in UTF-8", code=PARSE_ERROR))
     except RecursionError:
@@ -163,6 +159,20 @@ def colons_outside(data: bytes, part: bytes) -> int:
     if not data.startswith(part, start):
         start = data.find(part)
     return data.count(b":", 0, start) + data.count(b":", start + len(part))
+
+
+def _read(body: bytes) -> Message | Rejected:
+    if not body.isascii():
+        # msgspec does not look inside the text of members that it keeps encoded.
+        body.decode("utf-8")
+    usual = _usual(body)
+    if usual is not None:
+        return usual
+    try:
+        envelope = _envelope(body)
+    except msgspec.ValidationError as error:
+        return _wrong_shape(body, error)
+    return _message(body, envelope)
 
 
 def _usual(body: bytes) -> Request | None:
@@ -212,12 +222,12 @@ def _problem(body: bytes, envelope: _Envelope) -> str:
 
 def _wrong_shape(body: bytes, error: msgspec.ValidationError) -> Rejected:
     """Say what is wrong with JSON that is no JSON-RPC message, with its id where it has one."""
+    _anything(body)  # The rest of the text may not even be JSON: then that is what is wrong.
     if body.lstrip()[:1] == b"[":
         return _invalid("a batch is not served: send one message", None)
     try:
         known = _id_only(body).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # The member at fault came before the end of the text, or is the id itself.
+    except msgspec.ValidationError:
         known = None
     return _invalid(f"not a JSON-RPC message: {error}", known)
 

@@ -59,7 +59,8 @@ def _ranges(accept: bytes) -> dict[bytes, bool]:
 
 def _refuses(parameter: bytes) -> bool:
     name, _, weight = parameter.partition(b"=")
-    return name.strip() == b"q" and not weight.strip().strip(b"0.")
+    weight = weight.strip()
+    return name.strip() == b"q" and weight[:1] == b"0" and not weight.strip(b"0.")
 
 
 def _taken(ranges: dict[bytes, bool], media_type: bytes) -> bool:
