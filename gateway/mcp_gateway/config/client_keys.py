@@ -62,13 +62,16 @@ def create(name: str, models: str | None = None, rate: str | None = None) -> tup
     Raises:
         ConfigError: one of the arguments has no meaning.
     """
+    if not _NAME.fullmatch(name):
+        raise ConfigError("a client's name is letters, digits and '._@-', at most 63")
     key = PREFIX + secrets.token_urlsafe(32)
     line = f"{name} sha256:{sha256(key.encode()).hexdigest()}"
     for option, value in (("models", models), ("rate", rate)):
         if value is not None:
+            if not value or len(value.split()) != 1 or value != value.strip():
+                raise ConfigError(f"{option} must be given without white space")
             line += f" {option}={value}"
-    if len(parse(line)) != 1 or line.split()[0] != name:
-        raise ConfigError(f"{name!r} can not be a client's name: letters, digits, '._@-'")
+    parse(line)
     return key, line
 
 
