@@ -62,20 +62,20 @@ class Transport(Protocol):
         """Close everything; calls in flight end with `ConnectionLost`. Idempotent."""
 
 
-class _Unreachable(ConnectFailed):
-    """No connection, and none to be had by trying again."""
+class Unreachable(ConnectFailed):
+    """There is no gateway to be had at this address, however often one tries."""
 
     retryable = False
 
     @property
     def reason(self) -> str:
+        """The name of the public class."""
         return ConnectFailed.__name__
 
 
 _REFUSALS = {
     401: "the gateway wants an API key that it knows",
     403: "the gateway does not let this client in",
-    404: "there is no MCP endpoint at this address",
     429: "the gateway has had too many connections from here",
     503: "the gateway has no room for another connection",
 }
@@ -87,7 +87,7 @@ def refused_connection(url: str, status: int, after: float | None = None) -> Gat
         return from_status(status, f"{_REFUSALS[status]}: {url} answered {status}", after)
     if status in {502, 504}:  # of a proxy whose gateway is not back yet
         return ConnectFailed(f"{url} answered {status}")
-    return _Unreachable(f"{url} answered {status} to a WebSocket upgrade")
+    return Unreachable(f"there is no MCP over WebSocket: {url} answered {status}")
 
 
 def connect_failed(url: str, exc: BaseException) -> GatewayError:
@@ -95,9 +95,7 @@ def connect_failed(url: str, exc: BaseException) -> GatewayError:
     causes = list(_causes(exc))
     certificate = next((c for c in causes if isinstance(c, ssl.SSLCertVerificationError)), None)
     if certificate is not None:
-        return _Unreachable(
-            f"the certificate of {url} is not trusted: {certificate.verify_message}"
-        )
+        return Unreachable(f"the certificate of {url} is not trusted: {certificate.verify_message}")
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return ConnectFailed(f"{url} did not answer in time")
     return ConnectFailed(f"cannot connect to {url}: {causes[-1] or type(causes[-1]).__name__}")
@@ -115,6 +113,8 @@ def refused_request(url: str, status: int, after: float | None = None) -> Gatewa
     """Return the error for an HTTP answer that is no JSON-RPC message."""
     if status in _REFUSALS:
         return from_status(status, f"{_REFUSALS[status]}: {url} answered {status}", after)
+    if status in {404, 405}:
+        return Unreachable(f"there is no MCP over HTTP: {url} answered {status}")
     return UpstreamError(f"{url} answered {status} without saying why in MCP's words")
 
 

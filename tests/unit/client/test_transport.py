@@ -6,6 +6,7 @@ import pytest
 
 from mcp_gateway.client.transport import (
     Settings,
+    Unreachable,
     connect_failed,
     refused_connection,
     refused_request,
@@ -13,7 +14,6 @@ from mcp_gateway.client.transport import (
 )
 from mcp_gateway.errors import (
     ConnectFailed,
-    NoRoute,
     Overloaded,
     PermissionDenied,
     RateLimited,
@@ -37,7 +37,7 @@ def test_the_key_is_sent_as_a_bearer_token_and_never_shown() -> None:
     [
         (401, Unauthenticated),
         (403, PermissionDenied),
-        (404, NoRoute),
+        (404, Unreachable),
         (429, RateLimited),
         (503, Overloaded),
         (502, ConnectFailed),
@@ -100,6 +100,7 @@ def test_causes_in_a_circle_end() -> None:
 
 def test_an_answer_without_words_is_told_by_its_status() -> None:
     assert type(refused_request("http://g/mcp", 401)) is Unauthenticated
+    assert type(refused_request("http://g/mcp", 404)) is Unreachable
     assert type(refused_request("http://g/mcp", 500)) is UpstreamError
 
 
