@@ -181,7 +181,7 @@ class TestFailures:
         made, account = turn(line, failure=FailureKind.STALL_MIDWAY)
         made.begin(stream=stream)
         await asyncio.sleep(3600)
-        assert line.written.count(b"That") == 1
+        assert b"chatcmpl" in line.written
         assert b"\r\n\r\n" in line.written
         assert replies(line.written) == []
         assert (line.ended, account.in_flight) == ("", 1)
