@@ -178,7 +178,7 @@ def _read_duration(value: object, info: ValidationInfo) -> object:
 
 def _not_zero(seconds: float) -> float:
     if seconds <= 0:
-        raise PydanticCustomError("duration", "must be longer than 0s")
+        raise PydanticCustomError("duration", "expected a duration longer than 0s")
     return seconds
 
 
@@ -262,7 +262,7 @@ def _read_size(value: object, info: ValidationInfo) -> object:
 
 def _some_bytes(size: int) -> int:
     if size <= 0:
-        raise PydanticCustomError("size", "must be more than 0 bytes")
+        raise PydanticCustomError("size", "expected a size of more than 0 bytes")
     return size
 
 
