@@ -38,6 +38,7 @@ class RequestReader:
         "_body",
         "_body_size",
         "_bounds",
+        "_fed",
         "_fields",
         "_last",
         "_noted",
@@ -58,7 +59,8 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._arrived: list[HTTPRequest] = []
         self._advanced = False  # the bytes just fed brought a head, a body or an end
-        self._stuck = 0  # bytes since something advanced
+        self._fed = 0  # bytes since something advanced, with those being fed
+        self._stuck = 0  # the same, before them
         self._last = False  # a request with `close` came
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -83,10 +85,11 @@ class RequestReader:
                 self.rest += data
             return []
         self._advanced = False
+        self._fed = self._stuck + len(data)
         self._feed(data)
         # One rule bounds heads, chunk extensions and trailers alike: so many bytes may pass
         # without a head, a piece of a body or an end of a request.
-        self._stuck = 0 if self._advanced else self._stuck + len(data)
+        self._stuck = 0 if self._advanced else self._fed
         if self._stuck > self._bounds.max_header and self.refusal is None:
             self.refusal = (431, f"header block over {self._bounds.max_header} bytes")
         if self.refusal is not None:
@@ -132,7 +135,10 @@ class RequestReader:
         length = noted.get(b"content-length")
         if length is not None and int(length) > bounds.max_body:
             raise self._stop(413, f"body over {bounds.max_body} bytes")
-        if len(self._fields) > MAX_FIELDS or self._head_size() > bounds.max_header:
+        if len(self._fields) > MAX_FIELDS:
+            raise self._stop(431, f"more than {MAX_FIELDS} header fields")
+        # Only bytes that could hold an overlong head make it worth adding up.
+        if self._fed > bounds.max_header and self._head_size() > bounds.max_header:
             raise self._stop(431, f"header block over {bounds.max_header} bytes")
         if b"transfer-encoding" in noted:
             self._check_transfer_encoding(version, noted[b"transfer-encoding"])

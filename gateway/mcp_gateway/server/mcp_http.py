@@ -25,26 +25,14 @@ from mcp_gateway.server.responder import Responder
 from mcp_gateway.server.stream import EventStream
 
 
-class StreamChannel:
+class StreamChannel(EventStream):
     """Carries a request's notifications on its own response."""
 
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: EventStream) -> None:
-        self._stream = stream
+    __slots__ = ()
 
     def notify(self, message: bytes) -> None:
         """Send one notification."""
-        self._stream.send(sse.encode(message))
-
-    @property
-    def congested(self) -> bool:
-        """The client reads slower than notifications come."""
-        return self._stream.congested
-
-    async def drained(self) -> None:
-        """Return when not congested."""
-        await self._stream.drained()
+        self.send(sse.encode(message))
 
 
 class MCPOverHTTP:
@@ -95,18 +83,17 @@ class MCPOverHTTP:
     async def _answer(
         self, call: Call, exchange: Exchange, request: HTTPRequest, responder: Responder
     ) -> None:
-        stream = channel = None
+        stream: StreamChannel | None = None
         if call.wants_sse:
-            stream = EventStream(responder, answer_head(exchange, EVENT_STREAM))
-            channel = StreamChannel(stream)
+            stream = StreamChannel(responder, answer_head(exchange, EVENT_STREAM))
         try:
             exchange.deadline = deadline_of(request.headers, exchange.started)
-            body = await self._service.answer(call, exchange, channel)
+            body = await self._service.answer(call, exchange, stream)
         except GatewayError as error:
             _respond_error(call.id, call.era, exchange, responder, error)
             return
         if stream is not None and stream.started:
-            stream.send(sse.encode(body))
+            stream.notify(body)
             stream.finish()
         else:
             responder.respond(200, answer_head(exchange), body)

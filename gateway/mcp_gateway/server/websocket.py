@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
-from typing import cast
 
 from websockets.datastructures import Headers as HandshakeHeaders
 from websockets.frames import OP_BINARY, OP_CONT, OP_TEXT, Frame
