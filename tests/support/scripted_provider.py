@@ -59,7 +59,8 @@ def streams(*texts: str, ends: bool = True) -> Step:
 
     def step(transport: FakeTransport) -> None:
         transport.feed(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
         )
         for text in texts:
             chunk = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
