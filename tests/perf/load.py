@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -29,12 +30,12 @@ class Plan:
 
     Attributes:
         target: where to connect.
-        request: the bytes of every request.
+        requests: the bytes of each request, sent in turns.
         websocket: open a WebSocket first.
     """
 
     target: Target
-    request: bytes
+    requests: Sequence[bytes]
     websocket: bool = False
 
     def reader(self) -> Reader:
@@ -73,6 +74,7 @@ class Worker(asyncio.Protocol):
         self._ready = False
         self._closing = False
         self._transport: asyncio.Transport | None = None
+        self._requests = itertools.cycle(plan.requests)
         self.due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,9 +87,9 @@ class Worker(asyncio.Protocol):
             self._opened(self)
 
     def send(self) -> None:
-        """Send the plan's request."""
+        """Send the plan's next request."""
         assert self._transport is not None
-        self._transport.write(self._plan.request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -110,7 +110,7 @@ class Bench:
 
     async def idle(self) -> Idle:
         """Memory of a gateway that was started for this."""
-        plan = Plan(self.face.websocket, b"", websocket=True)
+        plan = Plan(self.face.websocket, [], websocket=True)
         return await memory.idle(self.face.process.child.pid, plan, self.options.websockets)
 
     async def soak(self, seconds: float) -> Soak:

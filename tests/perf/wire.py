@@ -10,6 +10,7 @@ REVISION = "2026-07-28"
 MODEL = "kimi-k2.5"
 TOOL = "chat"
 QUESTION = "Say in three sentences what a connection pool is for, and when it does harm."
+IDS = 100
 MESSAGES = [
     {"role": "system", "content": "You answer briefly."},
     {"role": "user", "content": QUESTION},
@@ -50,28 +51,28 @@ def _post(target: Target, headers: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def openai(target: Target, *, stream: bool = False) -> bytes:
+def openai(target: Target, *, stream: bool = False) -> list[bytes]:
     """A chat completion in the OpenAI form."""
     fields: dict[str, object] = {"model": MODEL, "messages": MESSAGES}
     if stream:
         fields["stream"] = True
-    return _post(target, "Accept: */*\r\n", json.dumps(fields).encode())
+    return [_post(target, "Accept: */*\r\n", json.dumps(fields).encode())]
 
 
-def _tool_call(*, stream: bool) -> bytes:
+def _tool_call(number: int, *, stream: bool) -> bytes:
     meta: dict[str, object] = {
         "io.modelcontextprotocol/protocolVersion": REVISION,
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     }
     if stream:
-        meta["progressToken"] = 1
+        meta["progressToken"] = number
     params = {"name": TOOL, "arguments": {"model": MODEL, "messages": MESSAGES}, "_meta": meta}
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
     return json.dumps(message).encode()
 
 
-def mcp_http(target: Target, *, stream: bool = False) -> bytes:
+def mcp_http(target: Target, *, stream: bool = False) -> list[bytes]:
     """A tools/call over Streamable HTTP."""
     headers = (
         "Accept: application/json, text/event-stream\r\n"
@@ -79,7 +80,7 @@ def mcp_http(target: Target, *, stream: bool = False) -> bytes:
         "Mcp-Method: tools/call\r\n"
         f"Mcp-Name: {TOOL}\r\n"
     )
-    return _post(target, headers, _tool_call(stream=stream))
+    return [_post(target, headers, _tool_call(1, stream=stream))]
 
 
 def frame(payload: bytes, opcode: int = 0x1) -> bytes:
@@ -93,9 +94,9 @@ def frame(payload: bytes, opcode: int = 0x1) -> bytes:
     return struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size) + mask + payload
 
 
-def mcp_websocket(*, stream: bool = False) -> bytes:
-    """A tools/call in one WebSocket text frame."""
-    return frame(_tool_call(stream=stream))
+def mcp_websocket(*, stream: bool = False) -> list[bytes]:
+    """A tools/call in one WebSocket text frame; the ids differ for a while."""
+    return [frame(_tool_call(number, stream=stream)) for number in range(1, IDS + 1)]
 
 
 def upgrade(target: Target) -> bytes:

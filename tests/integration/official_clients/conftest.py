@@ -59,6 +59,17 @@ class Providers:
             for name, (kind, url) in addresses.items()
         ]
 
+    def routes(self) -> list[dict[str, object]]:
+        """`spec.routes`: who was asked for by name, then the two families of models."""
+        matches: list[tuple[str, dict[str, str]]] = [
+            *((name, {"provider": name}) for name in ("kimi", "glm", "slow", "down")),
+            *((name, {"model": f"{name}-.*"}) for name in ("kimi", "glm")),
+        ]
+        return [
+            {"name": f"route-{number}", "match": match, "backends": [{"provider": name}]}
+            for number, (name, match) in enumerate(matches)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -100,6 +111,7 @@ def fleet(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Ite
     common = {
         "server": {"host": "127.0.0.1"},
         "providers": providers.spec(),
+        "routes": providers.routes(),
         "retry": {"maxRetries": 1, "backoffFactor": 0.01},
     }
     guarded = {**common, "auth": {"apiKeys": {"secretRef": {"name": "clients", "key": "keys"}}}}
