@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import EllipsisType
 from typing import Any
 
 from mcp_gateway.protocol.headers import Headers
@@ -16,7 +17,7 @@ META: dict[str, Any] = {
 }
 
 
-def message(method: str, params: Any = None, **members: Any) -> bytes:
+def message(method: str | EllipsisType, params: Any = None, **members: Any) -> bytes:
     """Return a compact JSON-RPC message with id 1; a member given as `...` is left out."""
     fields = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, **members}
     if params is None:
@@ -50,9 +51,7 @@ def http_headers(*more: tuple[bytes, bytes]) -> Headers:
     )
 
 
-def stateless_headers(
-    method: str, name: str | None = None, version: str = "2026-07-28"
-) -> Headers:
+def stateless_headers(method: str, name: str | None = None, version: str = "2026-07-28") -> Headers:
     """Return the headers of a request of revision 2026-07-28."""
     more = [(b"mcp-protocol-version", version.encode()), (b"mcp-method", method.encode())]
     if name is not None:

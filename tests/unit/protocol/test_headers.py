@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from mcp_gateway.protocol.headers import Headers, decode_value, encode_value
 
 ENCODED = [

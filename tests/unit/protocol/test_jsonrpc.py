@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+
 from mcp_gateway.errors import INVALID_REQUEST, PARSE_ERROR
 from mcp_gateway.protocol.jsonrpc import (
     EMPTY,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mcp_gateway.protocol.media import Terms, terms
 
 BOTH = Terms(wants_sse=True)

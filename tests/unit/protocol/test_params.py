@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
+
 from mcp_gateway.errors import INVALID_PARAMS, InvalidMessage
 from mcp_gateway.protocol.jsonrpc import MAX_ID_LENGTH
 from mcp_gateway.protocol.params import NO_META, Meta, Params, read
-from msgspec import UNSET
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 VERSION = b'"io.modelcontextprotocol/protocolVersion":"2026-07-28"'
@@ -110,7 +111,9 @@ def test_a_progress_token_has_the_bounds_of_an_id() -> None:
         call_meta(VERSION + b',"io.modelcontextprotocol\\/protocolVersion":"2025-11-25"'),
         call_meta(b'"progressToken":1,"progressToken":2'),
         call_meta(b'"baggage":"a","baggage":"b"'),
-        call_meta(b'"io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientInfo":{}'),
+        call_meta(
+            b'"io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientInfo":{}'
+        ),
     ],
 )
 def test_a_repeated_member_is_refused(raw: bytes) -> None:

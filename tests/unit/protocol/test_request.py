@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
+
 from mcp_gateway.errors import INVALID_PARAMS, InvalidMessage
 from mcp_gateway.protocol.event import Call
 from mcp_gateway.protocol.jsonrpc import Request
 from mcp_gateway.protocol.params import MAX_TOOL_NAME, read
 from mcp_gateway.protocol.request import build_call, unknown_method
 from mcp_gateway.protocol.versions import Era, Revision
-from msgspec import Raw
 
 
 def built(method: str, raw: bytes) -> Call:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mcp_gateway.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mcp_gateway.protocol.versions import (
     ASSUMED_REVISION,
     HANDSHAKE_REVISIONS,
