@@ -68,6 +68,20 @@ _SETTINGS: dict[str, Any] = {
     },
 }
 
+# Clients of the handshake era check failed results against the output schema too, so each
+# schema has a place for the error.
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "description": "In place of an answer, where the result is an error.",
+    "properties": {
+        "code": {"type": "string", "description": "A stable word, such as RateLimited."},
+        "message": {"type": "string"},
+        "provider": {"type": "string", "description": "Whose failure it is."},
+        "retryAfter": {"type": "number", "description": "Seconds to wait before another try."},
+    },
+    "required": ["code", "message"],
+}
+
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -84,8 +98,9 @@ _ANSWER: dict[str, Any] = {
                 "completion_tokens": {"type": "integer"},
             },
         },
+        "error": _ERROR,
     },
-    "required": ["content"],
+    "anyOf": [{"required": ["content"]}, {"required": ["error"]}],
 }
 
 _MODEL_LIST: dict[str, Any] = {
@@ -98,9 +113,10 @@ _MODEL_LIST: dict[str, Any] = {
                 "properties": {"id": {"type": "string"}, "provider": {"type": "string"}},
                 "required": ["id", "provider"],
             },
-        }
+        },
+        "error": _ERROR,
     },
-    "required": ["models"],
+    "anyOf": [{"required": ["models"]}, {"required": ["error"]}],
 }
 
 
