@@ -13,6 +13,9 @@ from mcp_gateway.simulator.wire import Wire
 DEFAULT_MAX_TOKENS = 1024
 """What a request that names no maximum is charged with, as Kimi's platform does."""
 
+DONE = b"data: [DONE]\n\n"
+"""The last event of a stream."""
+
 REASONING = "The user said something. I am a simulator, so I shall repeat it and add some prose."
 
 
@@ -170,7 +173,7 @@ class Answer:
         if self._wire.usage_in_choice and options is not None and options.include_usage:
             head = begin[: begin.index(b'"choices":')]
             yield b'%b"choices":[],"usage":%b}\n\n' % (head, self._usage())
-        yield b"data: [DONE]\n\n"
+        yield DONE
 
     def _last(self, role: bytes) -> bytes:
         if self._wire.usage_in_choice:

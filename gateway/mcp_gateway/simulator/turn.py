@@ -13,11 +13,14 @@ from typing import Protocol
 
 from mcp_gateway.simulator import http
 from mcp_gateway.simulator.account import Account
-from mcp_gateway.simulator.chat import Answer
+from mcp_gateway.simulator.chat import DONE, Answer
 from mcp_gateway.simulator.settings import FailureKind
 
 TICK = 0.001
 """Seconds between two writes of a stream at least; faster tokens share a write."""
+
+BATCH = 512
+"""Events in one write at most, so that a client that was slow does not get all at once."""
 
 DRIP_BYTES = 8
 DRIP_INTERVAL = 0.05
@@ -179,22 +182,27 @@ class Turn:
         self._send_due()
 
     def _send_due(self) -> None:
-        if self._line.congested:
-            self._blocked = self._send_due
-            return
-        if self._per_token > 0.0:
-            due = int((self._loop.time() - self._start) / self._per_token) + 1 - self._sent
-            events = list(islice(self._events, max(1, due)))
-        else:
-            events = list(self._events)
-        if not events or self._per_token <= 0.0:
-            self._line.write(self._chunk(b"".join(events)) + self._stream_end())
-            self._end()
-            return
-        self._line.write(self._chunk(b"".join(events)))
-        self._sent += len(events)
-        next_at = self._start + self._sent * self._per_token
-        self._after(max(TICK, next_at - self._loop.time()), self._send_due)
+        while not self._line.congested:
+            events = list(islice(self._events, self._due()))
+            last = not events or events[-1] == DONE
+            data = self._chunk(b"".join(events))
+            self._line.write(data + self._stream_end() if last else data)
+            if last:
+                self._end()
+                return
+            self._sent += len(events)
+            if self._per_token > 0.0:
+                wait = self._start + self._sent * self._per_token - self._loop.time()
+                self._after(max(TICK, wait), self._send_due)
+                return
+        self._blocked = self._send_due
+
+    def _due(self) -> int:
+        """Events to send now: at least the one that the timer fired for."""
+        if self._per_token <= 0.0:
+            return BATCH
+        elapsed = self._loop.time() - self._start
+        return min(BATCH, max(1, int(elapsed / self._per_token) + 1 - self._sent))
 
     def _end(self) -> None:
         self._stop_timer()

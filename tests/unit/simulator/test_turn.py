@@ -9,7 +9,7 @@ from tests.unit.simulator.line import chat, replies
 from mcp_gateway.simulator.account import Account
 from mcp_gateway.simulator.chat import Answer, decode
 from mcp_gateway.simulator.settings import FailureKind, Limits
-from mcp_gateway.simulator.turn import DRIP_INTERVAL, GARBAGE, Turn
+from mcp_gateway.simulator.turn import BATCH, DRIP_INTERVAL, GARBAGE, Turn
 from mcp_gateway.simulator.wire import WIRES
 
 TOKENS = 10
@@ -49,6 +49,7 @@ def turn(
     first_token: float = 0.5,
     per_token: float = 0.02,
     failure: FailureKind | None = None,
+    length: int = TOKENS,
 ) -> tuple[Turn, Account]:
     account = Account()
     assert account.enter(Limits(), 0.0, 1) is None
@@ -57,7 +58,7 @@ def turn(
         number=1,
         wire=WIRES["kimi"],
         prompt_tokens=3,
-        length=TOKENS,
+        length=length,
         created=0.0,
     )
     made = Turn(
@@ -141,6 +142,30 @@ async def test_a_congested_client_stops_the_stream_until_it_has_caught_up() -> N
     assert len(line.times) == written + 1
     await asyncio.sleep(10)
     assert replies(line.written)[0].events[-1] == "[DONE]"
+
+
+class Fussy(Line):
+    """A line that wants a rest after every write."""
+
+    largest = 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.largest = max(self.largest, data.count(b"data: "))
+        self.congested = True
+
+
+@pytest.mark.parametrize("per_token", [0.0, 0.0001])
+async def test_a_long_stream_comes_in_parts_that_a_slow_client_can_stop(per_token: float) -> None:
+    line = Fussy()
+    made, _ = turn(line, first_token=0.0, per_token=per_token, length=5 * BATCH)
+    made.begin(stream=True)
+    while not line.ended:
+        await asyncio.sleep(10)
+        line.congested = False
+        made.resume()
+    assert replies(line.written)[0].events[-1] == "[DONE]"
+    assert line.largest == BATCH
 
 
 async def test_a_lost_connection_gives_the_place_back() -> None:
