@@ -174,8 +174,8 @@ class RequestReader:
         )
         request.keep_alive = parser.should_keep_alive()
         request.http_1_0 = parser.get_http_version() == "1.0"
-        if parser.should_upgrade():
-            self._judge_upgrade(request)
+        if parser.should_upgrade() and not self._upgraded(request):
+            return
         # RFC 9112 §9.6: what follows a request with `close` is not a request.
         self._last = not request.keep_alive
         self._arrived.append(request)
@@ -183,20 +183,27 @@ class RequestReader:
     # Inside.
 
     def _feed(self, data: bytes) -> None:
+        view = memoryview(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # An upgrade nobody here speaks (h2c) is ignored and the connection goes on;
-            # RFC 9110 §7.8. The parser stops at every upgrade, so a new one reads the rest.
-            rest = data[upgrade.args[0] :]
-            if self.switching:
-                self.rest = rest
-            elif not self.deaf:
+            while (upgrade_at := self._parse(view)) is not None:
+                view = view[upgrade_at:]
+                if self.switching:
+                    self.rest = bytes(view)
+                    return
+                head = self._without_upgrade()
                 self._parser = httptools.HttpRequestParser(self)
-                self._feed(rest)
+                self._parser.feed_data(head)
         except httptools.HttpParserError as exc:
             if self.refusal is None and not self._last:
                 self.refusal = (400, f"malformed request: {exc}")
+
+    def _parse(self, view: memoryview) -> int | None:
+        """Feed the parser; where it stops at an upgrade, return how many bytes it took."""
+        try:
+            self._parser.feed_data(view)
+        except httptools.HttpParserUpgrade as upgrade:
+            return int(upgrade.args[0])
+        return None
 
     def _stop(self, status: int, message: str) -> _Refused:
         self.refusal = (status, message)
@@ -217,11 +224,29 @@ class RequestReader:
             raise self._stop(417, "only 100-continue can be expected")
         self.wants_continue = version == "1.1"
 
-    def _judge_upgrade(self, request: HTTPRequest) -> None:
+    def _upgraded(self, request: HTTPRequest) -> bool:
+        """Whether the upgrade that a request asks for is one to decide on, which ends reading."""
         if request.method == "CONNECT":
             raise self._stop(405, "this is not a proxy")
-        if request.method == "GET" and self._noted.get(b"upgrade", b"").lower() == b"websocket":
-            # Until the upgrade is decided nothing can be read: the bytes have no protocol yet.
-            request.websocket = True
-            request.keep_alive = False
-            self.switching = True
+        noted = self._noted
+        if request.method != "GET" or noted.get(b"upgrade", b"").lower() != b"websocket":
+            return False
+        if noted.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in noted:
+            raise self._stop(400, "an upgrade to WebSocket has no body")
+        # Until the upgrade is decided nothing can be read: the bytes have no protocol yet.
+        request.websocket = True
+        request.keep_alive = False
+        self.switching = True
+        return True
+
+    def _without_upgrade(self) -> bytes:
+        """The head just read, without its wish for an upgrade that nobody here speaks.
+
+        RFC 9110 §7.8: such a wish (h2c: Java's client and curl send it) is ignored. llhttp stops
+        at every upgrade and leaves the body unread, so the head is read again without it;
+        going on behind it would take a body for the next request.
+        """
+        version = self._parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
+        lines += [name + b": " + value for name, value in self._fields if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
