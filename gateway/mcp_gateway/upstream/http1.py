@@ -89,12 +89,10 @@ class ResponseParser:
                 self.surplus = True
                 return
             raise RemoteProtocolError(f"expected HTTP/1.1: {exc}"[:200]) from exc
-        if self.complete:
-            return
-        if self._silent > self._max_head:
-            raise RemoteProtocolError(f"expected a header block of at most {self._max_head} bytes")
         if self._size > self._body_limit:
             raise RemoteProtocolError(f"expected a body of at most {self._body_limit} bytes")
+        if self._silent > self._max_head and not self.complete:
+            raise RemoteProtocolError(f"expected a header block of at most {self._max_head} bytes")
 
     def feed_eof(self) -> bool:
         """The peer will send nothing more. Returns whether the response is complete."""

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.fake_upstream import connect
+
+from mcp_gateway.upstream.socket_state import readable
+
+
+async def test_a_quiet_socket_is_not_readable_and_one_with_bytes_is() -> None:
+    connection, transport = connect()
+    assert not readable(transport)
+    assert transport.socket is not None
+    transport.socket.make_readable()
+    assert readable(transport)
+    transport.socket.close()
+    assert readable(transport), "a closed socket is of no use"
+    connection.close()
+    assert readable(transport)
+    await asyncio.sleep(0)
