@@ -15,6 +15,7 @@ from mcp_gateway.simulator.settings import Limits
 
 MINUTE = 60.0
 DAY = 86_400.0
+EXACT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,20 @@ class Denial:
 
 
 class Window:
-    """An amount within the last `length` seconds."""
+    """An amount within the last `length` seconds.
 
-    __slots__ = ("_entries", "length", "total")
+    Exact up to `EXACT` entries. Beyond, what comes close together becomes one entry with the
+    time of its last part: it leaves a little late, so the limit still holds, and memory is
+    bounded whatever the rate.
+    """
+
+    __slots__ = ("_entries", "_opened", "length", "total")
 
     def __init__(self, length: float) -> None:
         self.length = length
         self.total = 0
         self._entries: deque[tuple[float, int]] = deque()
+        self._opened = 0.0
 
     def forget(self, now: float) -> None:
         """Drop what is older than the window."""
@@ -52,8 +59,12 @@ class Window:
 
     def add(self, now: float, amount: int) -> None:
         """Count an amount at this moment."""
-        self._entries.append((now, amount))
         self.total += amount
+        if len(self._entries) >= EXACT and now - self._opened < self.length / EXACT:
+            amount += self._entries.pop()[1]
+        else:
+            self._opened = now
+        self._entries.append((now, amount))
 
     def room_in(self, now: float, limit: int, amount: int) -> float:
         """Seconds until `amount` fits under `limit`: 0 when it does now.

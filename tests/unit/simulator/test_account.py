@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from mcp_gateway.simulator.account import DAY, MINUTE, Account, Window
+from mcp_gateway.simulator.account import DAY, EXACT, MINUTE, Account, Window
 from mcp_gateway.simulator.settings import Limits
 
 
@@ -74,6 +74,17 @@ def test_no_window_ever_holds_more_than_its_limit() -> None:
             account.leave(answered=True)
     for index, moment in enumerate(entered):
         assert sum(moment - MINUTE < other <= moment for other in entered[: index + 1]) <= 7
+
+
+def test_a_busy_window_is_bounded_and_still_strict() -> None:
+    window = Window(MINUTE)
+    moments = [number * 0.001 for number in range(100_000)]
+    for moment in moments:
+        window.forget(moment)
+        window.add(moment, 1)
+        true = min(round(moment * 1000) + 1, 60_000)
+        assert true <= window.total <= true + 60
+    assert len(window._entries) <= 2 * EXACT + 1
 
 
 def test_a_window_tells_when_it_resets() -> None:
