@@ -34,7 +34,8 @@ examples:
 environment:
   MCP_GATEWAY_DATA_DIR   the data folder, where neither option is given"""
 
-_COLUMNS = "STARTED ID CLIENT ROUTE PROVIDER MODEL STATUS MS TOKENS ERROR".split()
+_WHERE = ("STARTED", "ID", "CLIENT", "ROUTE", "PROVIDER", "MODEL")
+_COLUMNS = (*_WHERE, "STATUS", "MS", "TOKENS", "ERROR")
 
 
 def register(commands: Any) -> None:

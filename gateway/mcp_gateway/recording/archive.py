@@ -6,6 +6,8 @@ each in one short transaction.
 
 from __future__ import annotations
 
+import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.recording.spool import APPLICATION_ID
 
-_decode = msgspec.json.Decoder().decode
+
+def _decode(body: str) -> dict[str, Any]:
+    """A record's fields; a number that no float holds stays text."""
+    record: dict[str, Any] = json.loads(body, parse_float=_number)
+    return record
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +201,7 @@ class Archive:
 
     def _move(self, numbers: Sequence[int] | None, first: str) -> int:
         which = "seq IN (SELECT value FROM json_each(?))" if numbers is not None else "1"
-        values = [] if numbers is None else [msgspec.json.encode(list(numbers)).decode()]
+        values = [] if numbers is None else [json.dumps(list(numbers))]
         db = self._open("rw")
         try:
             db.execute("BEGIN IMMEDIATE")

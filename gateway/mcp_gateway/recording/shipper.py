@@ -146,6 +146,17 @@ class Shipper:
         )
 
     def _run(self, spool: Path, progress: ProgressLog) -> None:
+        while not self._over():
+            try:
+                self._ship(spool, progress)
+                return
+            except Exception as error:
+                # A supervisor: whatever it was, the records wait in the spool for another try.
+                log.exception("the shipper failed and begins again")
+                self._suffer(Unavailable(f"{type(error).__name__}: {error}"))
+
+    def _ship(self, spool: Path, progress: ProgressLog) -> None:
+        """Ship until the end."""
         reader = SpoolReader(spool)
         try:
             self._destination = self._connect()
@@ -234,6 +245,9 @@ class Shipper:
             call.dead = deliver(call.rows, self._send, another=another, suspicious=suspicious)
         except Undelivered as error:
             call.error = error
+        except Exception as error:
+            log.exception("a call failed in a way nobody thought of")
+            call.error = Unavailable(f"{type(error).__name__}: {error}")
 
     def _send(self, bodies: Sequence[str]) -> None:
         destination = self._destination

@@ -6,13 +6,13 @@ Loaded only where it is configured: the client library costs about 20 MiB and a 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
-import msgspec
 from supabase import Client, ClientOptions, PostgrestAPIError, SupabaseException, create_client
 
 from mcp_gateway.errors import ConfigError
@@ -27,6 +27,12 @@ from mcp_gateway.recording.key import can_read
 from mcp_gateway.recording.schema import SCHEMA_VERSION, function_name, grant, migration
 
 log = logging.getLogger(__name__)
+
+_RECORDS_FAULT = frozenset({"22", "23", "54", "P0"})
+"""Data exceptions, constraints, limits, and what a trigger raises."""
+
+_DATABASES_FAULT = frozenset({"08", "25", "40", "53", "55", "57"})
+"""Connections, read-only (a full disk, on Supabase), conflicts, resources, locks, operators."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,7 @@ class SupabaseDestination:
         batch = f"[{','.join(bodies)}]"
         if "\\u0000" in batch:
             # PostgreSQL's text knows no NUL. Records keep it; rows get the replacement mark.
-            batch = f"[{','.join(map(without_nul, bodies))}]"
+            batch = without_nul(batch)
         self._answer.status, self._answer.retry_after = 0, None
         try:
             # The batch is a string inside JSON: it is never taken apart on this side.
@@ -128,27 +134,24 @@ class SupabaseDestination:
         """
         status: int = self._answer.status
         code = error.code or str(status)
+        state = code[:2] if len(code) == 5 else ""  # the class of an SQLSTATE
         reason = f"{error.message or 'no message'} (HTTP {status}, {code})"
         if code == "42501":
-            return Misconfigured(
-                f"the key may not call {self._function}: {reason}",
-                code=code,
-                remedy=grant(self._settings.table),
-            )
+            message = f"the key may not call {self._function}: {reason}"
+            return Misconfigured(message, code=code, remedy=grant(self._settings.table))
         if code.startswith("PGRST30") or status == 401:
             return Misconfigured(f"the key was not accepted: {reason}", code=code)
         # 22023: the role that the key names does not exist.
-        if code in {"PGRST202", "PGRST203", "22023"} or code.startswith("42"):
+        if code in {"PGRST202", "PGRST203", "22023"} or state == "42":
             return self._outdated(reason, code=code)
         if status == 413:
             return TooLarge(f"a record is larger than the database takes: {reason}", code=code)
-        if len(code) == 5 and code[:2] in {"22", "23", "54", "P0"}:
+        if state in _RECORDS_FAULT:
             return Rejected(reason, code=code)
         return Unavailable(
             reason,
             code=code,
-            # 08, 25, 40, 53, 55, 57: connection, read-only, conflict, resources, locks, operator.
-            answered=code[:2] not in {"08", "25", "40", "53", "55", "57"} and code[:6] != "PGRST0",
+            answered=state not in _DATABASES_FAULT and not code.startswith("PGRST0"),
             slow=code == "57014",
             retry_after=self._answer.retry_after,
         )
@@ -163,21 +166,13 @@ class SupabaseDestination:
         )
 
 
+# An escape that is not itself escaped: an even number of backslashes stands before it.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
 def without_nul(body: str) -> str:
-    """A record's JSON with U+FFFD in place of each NUL character."""
-    if "\\u0000" not in body:
-        return body
-    return msgspec.json.encode(_replaced(msgspec.json.decode(body))).decode()
-
-
-def _replaced(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, dict):
-        return {_replaced(name): _replaced(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_replaced(part) for part in value]
-    return value
+    """JSON with U+FFFD in place of each NUL character in its texts."""
+    return _NUL.sub(r"\1\\ufffd", body)
 
 
 def _seconds(header: str | None) -> float | None:

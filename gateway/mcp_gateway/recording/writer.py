@@ -150,6 +150,9 @@ class SpoolWriter:
         opened.set_result(None)
         try:
             self._serve(spool)
+        except Exception:
+            self.counts.problem = "the writer of the spool failed: nothing is recorded any more"
+            log.exception("the writer of the spool failed")
         finally:
             spool.close()
 
@@ -195,7 +198,9 @@ class SpoolWriter:
         for record in batch.records:
             try:
                 self._rows.append(self._encode(record))
-            except (ValueError, TypeError, RecursionError):
+            except Exception:
+                # Whatever is wrong with one record must not cost the others.
+                log.exception("a record cannot be encoded", extra={"record": record.id})
                 self.counts.dropped[DropReason.UNENCODABLE] += 1
                 self._all_encoded = False
 
