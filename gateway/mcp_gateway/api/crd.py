@@ -154,8 +154,13 @@ class _Generator(GenerateJsonSchema):
             return self.generate_inner(schema["schema"])
         found = super().default_schema(schema)
         if isinstance(default, BaseModel):
-            # What differs from the model's own defaults; the API server adds the rest.
-            found["default"] = default.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+            # What differs from the model's own defaults; the API server adds the rest. But it
+            # judges a default by the model's rules before it adds anything, so a model with
+            # rules is written out.
+            ruled = isinstance(default, Model) and bool(default.cel_rules())
+            found["default"] = default.model_dump(
+                by_alias=True, mode="json", exclude_defaults=not ruled, exclude_none=True
+            )
         return found
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
