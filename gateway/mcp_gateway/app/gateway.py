@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mcp_gateway import __version__
-from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway
+from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Spec
 from mcp_gateway.app.embedded import ChatStream, chat
 from mcp_gateway.app.picture import (
     account_picture,
@@ -29,6 +29,7 @@ from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.document import load, parse, parse_limits
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError
+from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.engine import Engine
 from mcp_gateway.server.listeners import Listeners
 from mcp_gateway.telemetry import definitions as metric
@@ -77,7 +78,7 @@ class Gateway:
         self._simulators = Simulators()
         self._applying = asyncio.Lock()
         self._engine: Engine | None = None
-        self._recording = Recording(self._secrets, document.metadata.name, self._default_spool)
+        self._recording = Recording(self._secrets, document.metadata.name, lambda: self.data_dir)
         self._listeners: Listeners | None = None
         self._draining = False
         self._started = time.time()
@@ -243,7 +244,7 @@ class Gateway:
         return {"generation": self.engine.generation}
 
     async def _start(self) -> None:
-        self._engine = Engine(self._secrets, self._metrics, self._lines, self._supervisor)
+        self._engine = Engine(self._secrets, self._metrics, self._lines)
         await self._bring_into_force(self.document)
         self._metrics.add_source(self._samples)
         if self._listen:
@@ -255,12 +256,19 @@ class Gateway:
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)
         self._recording.check(spec.recording)
-        self.engine.apply(spec, self._recording if spec.recording.enabled else None)
+        retired = self.engine.apply(spec, self._recording if spec.recording.enabled else None)
         await self._recording.apply(spec.recording, spec.server.shutdown_grace)
-        await self._simulators.release(spec)
+        self._supervisor.start(
+            f"retire what generation {self.engine.generation} replaced",
+            lambda: self._retire(retired, spec),
+            restart=False,
+        )
 
-    def _default_spool(self) -> Path:
-        return self.data_dir / "spool.db"
+    async def _retire(self, accounts: list[Account], spec: Spec) -> None:
+        """Let what is in flight on retired accounts end, then end what only they needed."""
+        grace = spec.server.shutdown_grace
+        await asyncio.gather(*(account.pool.drain(grace) for account in accounts))
+        await self._simulators.release(self.engine.snapshot.spec)
 
     @property
     def data_dir(self) -> Path:

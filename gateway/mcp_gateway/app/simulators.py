@@ -15,12 +15,13 @@ class Simulators:
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[SimulatorSettings, Simulator, str]] = {}
+        self._replaced: list[Simulator] = []
 
     async def resolve(self, spec: Spec) -> Spec:
         """Start what `spec` simulates and return it with addresses in place.
 
         A simulator whose settings stay goes on as it is. Those that are no longer wanted run
-        until `release`, so that a document that is refused changes nothing.
+        until `release`: a document that is refused changes nothing, and requests in flight end.
         """
         providers = [
             await self._resolved(provider) if provider.type == "simulator" else provider
@@ -29,17 +30,20 @@ class Simulators:
         return spec.model_copy(update={"providers": providers})
 
     async def release(self, spec: Spec) -> None:
-        """End the simulators that `spec`, now in force, does not have."""
+        """End the simulators that `spec`, in force, does not have."""
         wanted = {p.name for p in spec.providers if p.type == "simulator"}
         for name in [name for name in self._running if name not in wanted]:
-            _, simulator, _ = self._running.pop(name)
+            self._replaced.append(self._running.pop(name)[1])
+        replaced, self._replaced = self._replaced, []
+        for simulator in replaced:
             await simulator.aclose()
 
     async def aclose(self) -> None:
         """End all."""
-        for _, simulator, _ in self._running.values():
-            await simulator.aclose()
+        running = [simulator for _, simulator, _ in self._running.values()]
         self._running.clear()
+        for simulator in [*running, *self._replaced]:
+            await simulator.aclose()
 
     async def _resolved(self, provider: Provider) -> Provider:
         url = await self._ensure(provider.name, provider.simulator_settings)
@@ -52,6 +56,6 @@ class Simulators:
         simulator = Simulator(settings)
         url = await simulator.start("127.0.0.1", 0)
         if known is not None:
-            await known[1].aclose()
+            self._replaced.append(known[1])
         self._running[name] = (settings, simulator, url)
         return url

@@ -10,7 +10,6 @@ import logging
 import os
 
 from mcp_gateway.api import LimitsUpdate, Spec
-from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config import client_keys
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError, GatewayError
@@ -34,22 +33,18 @@ class Engine:
         secrets: reads what the document refers to.
         metrics: where everything is counted.
         lines: where the `logging` layer writes.
-        supervisor: owns the tasks that drain what a document retired.
 
     Attributes:
         generation: documents applied so far.
         generated_key: the client key made because the document names none; empty where it does.
     """
 
-    def __init__(
-        self, secrets: SecretReader, metrics: Registry, lines: LineWriter, supervisor: Supervisor
-    ) -> None:
+    def __init__(self, secrets: SecretReader, metrics: Registry, lines: LineWriter) -> None:
         self.generation = 0
         self.generated_key = ""
         self.accounts = Accounts(secrets, metrics)
         self._generated_line = ""
         self._lines = lines
-        self._supervisor = supervisor
         self._services = Services(secrets, metrics, lines, self._generate_key)
         self._snapshot: Snapshot | None = None
 
@@ -86,8 +81,11 @@ class Engine:
                 f"internal error; the log has it under exchange {exchange.id}"
             ) from exc
 
-    def apply(self, spec: Spec, recorder: Recorder | None) -> None:
+    def apply(self, spec: Spec, recorder: Recorder | None) -> list[Account]:
         """Bring a document into force.
+
+        Returns:
+            The accounts it retired, whose pools are to be drained.
 
         Raises:
             ConfigError: it cannot be; the one in force stays as it was.
@@ -99,9 +97,7 @@ class Engine:
             spec, layers, self.accounts.live, recorder, self._services
         )
         self.generation += 1
-        for account in retired:
-            grace = spec.server.shutdown_grace
-            self._drain_retired(account, grace)
+        return retired
 
     def set_limits(self, update: LimitsUpdate) -> None:
         """Move the limits that `update` names.
@@ -134,10 +130,6 @@ class Engine:
         """Close every connection now."""
         await self.accounts.aclose()
         self._lines.flush()
-
-    def _drain_retired(self, account: Account, grace: float) -> None:
-        name = f"drain {account.name} of generation {self.generation}"
-        self._supervisor.start(name, lambda: account.pool.drain(grace), restart=False)
 
     def _generate_key(self) -> str:
         if not self._generated_line:
