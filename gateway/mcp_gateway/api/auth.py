@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mcp_gateway.api.fields import LAYER, Count, Duration, HttpUrl, Model, Rule
 from mcp_gateway.api.secret import SecretSource
+from mcp_gateway.api.server import LOOPBACK
 
 BUILT_IN_MIDDLEWARE: Final = ("auth", "rate_limit", "logging")
 """The layers that need no installation, in their default order."""
@@ -88,18 +89,18 @@ class RateLimit(Model):
         return self.burst if self.burst is not None else max(1, self.requests // 10)
 
 
+_ON_LOOPBACK: Final = f"self.server.host.matches(r'{LOOPBACK}')"
+
 ANONYMOUS_RULE: Final = Rule(
     ("auth.anonymous", "server.host"),
     lambda spec: not spec.auth.anonymous or spec.loopback,
-    "!self.auth.anonymous || self.server.host in ['localhost', '::1']"
-    " || self.server.host.startsWith('127.')",
+    f"!self.auth.anonymous || {_ON_LOOPBACK}",
     "anonymous needs a loopback server.host such as 127.0.0.1; elsewhere set auth.apiKeys or"
     " auth.jwt",
 )
 AUTH_LAYER_RULE: Final = Rule(
     ("middleware", "server.host"),
     lambda spec: "auth" in spec.middleware or spec.loopback,
-    "'auth' in self.middleware || self.server.host in ['localhost', '::1']"
-    " || self.server.host.startsWith('127.')",
+    f"'auth' in self.middleware || {_ON_LOOPBACK}",
     "without the auth layer everybody is served: add auth, or set server.host to 127.0.0.1",
 )

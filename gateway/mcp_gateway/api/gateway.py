@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -256,8 +256,3 @@ class MCPGateway(Model):
 
     status: Annotated[Status | None, Field(exclude=True)] = None
     """What the operator saw. Ignored by `mcp-gateway run`."""
-
-    @classmethod
-    def of(cls, spec: Spec, **metadata: Any) -> MCPGateway:
-        """Make a document around a spec, for code that has no file."""
-        return cls(metadata=Metadata(**metadata), spec=spec)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -12,12 +13,13 @@ from mcp_gateway.api.secret import SecretSource
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 
-LOOPBACK_HOSTS = frozenset({"localhost", "::1"})
+LOOPBACK: Final = r"^(localhost|::1|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})$"
+_LOOPBACK: Final = re.compile(LOOPBACK, re.ASCII)
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a listener on this host can be reached from this machine only."""
-    return host in LOOPBACK_HOSTS or host.startswith("127.")
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 class ServerLimits(Model):
