@@ -66,7 +66,7 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self.written.append(bytes(data))
         if self.on_write is not None:
-            self.on_write(self, bytes(data))
+            self._loop.call_soon(self.on_write, self, bytes(data))
 
     def get_write_buffer_size(self) -> int:
         return self.unsent

@@ -28,10 +28,13 @@ def tls_context(ca_pem: str | None = None) -> ssl.SSLContext:
     Raises:
         ConfigError: `ca_pem` holds no certificate.
     """
+    message = "expected a CA bundle of certificates in PEM"
+    if ca_pem is not None and not ca_pem.strip():
+        raise ConfigError(message)  # or ssl would quietly take the system's
     try:
         context = ssl.create_default_context(cadata=ca_pem)
     except (ssl.SSLError, ValueError) as exc:
-        raise ConfigError("expected a CA bundle of certificates in PEM") from exc
+        raise ConfigError(message) from exc
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
