@@ -1,0 +1,1 @@
+"""The operator: watches MCPGateway resources and keeps what they ask for running."""
