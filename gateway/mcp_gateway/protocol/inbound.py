@@ -4,7 +4,7 @@ The order of checks over HTTP is the reference implementation's, because clients
 tests branch on which error comes first: content type, `Accept`, JSON, notification, envelope,
 repeated routing header, `_meta`, `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name`, revision,
 method, parameters. Security (origin, host, credentials) and the HTTP method come before, and are
-the listener's; `Mcp-Param-*` comes after and needs the tool's schema.
+the listener's. `Mcp-Param-*` is ignored: no tool here declares a parameter as a header.
 
 Which era a message belongs to is decided by the message: `_meta` with a protocol version is
 stateless, whatever the headers say; without one, the header decides; without both it is of the

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -331,3 +332,22 @@ def test_no_mutated_request_raises_whatever_the_headers_say() -> None:
             if isinstance(event, Call):
                 assert event.method in SERVED[event.era]
                 assert bytes(event.params)[:1] == bytes(event.arguments)[:1] == b"{"
+
+
+def test_nesting_near_the_limit_of_the_interpreter_never_raises() -> None:
+    # Each decoding stands at another depth of the stack; only the first may meet the limit.
+    bodies = [
+        stateless("tools/call", {"name": "chat", "arguments": {"a": "X"}}),
+        stateless("tools/call", {"name": "chat", "x": 1}, baggage="X"),
+        message("notifications/cancelled", {"requestId": 1, "_meta": {"a": "X"}}, id=...),
+        message("ping", {}, jsonrpc=1, x="X"),
+        message("ping", {}, id="X"),
+    ]
+    headers = stateless_headers("tools/call", "chat")
+    limit = sys.getrecursionlimit()
+    for depth in (*range(limit - 150, limit + 10), 50_000):
+        nested = b"[" * depth + b"]" * depth
+        for body in bodies:
+            text = body.replace(b'"X"', nested)
+            assert receive_http(headers, text)
+            assert receive_frame(Session(), text)
