@@ -1,8 +1,9 @@
 """Runs a module under a sampling profiler: `python sampler.py OUT -m MODULE ARGUMENTS...`.
 
 SIGUSR2 starts the sampling and ends it again. The CPU timer of the process (ITIMER_PROF) sends
-SIGPROF; the handler notes the stack of the main thread. At the end the counts of functions,
-in themselves and with what they call, are written to OUT as JSON.
+SIGPROF; the handler notes the stack of the main thread. At the end the counts of rooms and
+functions are written to OUT as JSON. Python runs the handler between two of its own
+instructions, so time in the kernel and in C counts for the Python code that comes next.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 INTERVAL = 0.001
+KEPT = 40
 
 
 class Sampler:
@@ -24,6 +26,7 @@ class Sampler:
     def __init__(self) -> None:
         self.own: collections.Counter[CodeType] = collections.Counter()
         self.total: collections.Counter[CodeType] = collections.Counter()
+        self.rooms: collections.Counter[str] = collections.Counter()
         self.count = 0
         self.running = False
 
@@ -39,6 +42,7 @@ class Sampler:
             return
         self.count += 1
         self.own[frame.f_code] += 1
+        self.rooms[_room(frame.f_code)] += 1
         seen: set[CodeType] = set()
         while frame is not None:
             seen.add(frame.f_code)
@@ -47,18 +51,29 @@ class Sampler:
 
     def as_json(self) -> str:
         """The counts, the most first."""
-        kinds = {"own": self.own, "total": self.total}
-        tree: dict[str, list[list[object]]] = {
-            kind: [[_name(code), number] for code, number in counter.most_common(80)]
-            for kind, counter in kinds.items()
+        # Functions that are in every stack, from the interpreter's start to the loop, say nothing.
+        inner = [(code, n) for code, n in self.total.most_common() if n < self.count]
+        tree = {
+            "count": self.count,
+            "rooms": self.rooms.most_common(),
+            "own": [(_name(code), n) for code, n in self.own.most_common(KEPT)],
+            "total": [(_name(code), n) for code, n in inner[:KEPT]],
         }
-        tree["all"] = [[self.count]]
         return json.dumps(tree)
 
 
 def _name(code: CodeType) -> str:
     path = Path(code.co_filename)
     return f"{'/'.join(path.parts[-2:])}:{code.co_firstlineno} {code.co_qualname}"
+
+
+def _room(code: CodeType) -> str:
+    """The room of the gateway that a function belongs to, or the package it comes from."""
+    parts = Path(code.co_filename).parts
+    for root in ("mcp_gateway", "site-packages"):
+        if root in parts:
+            return Path(parts[parts.index(root) + 1]).stem
+    return "generated code" if code.co_filename.startswith("<") else "standard library"
 
 
 def main() -> None:
