@@ -256,3 +256,8 @@ class MCPGateway(Model):
 
     status: Annotated[Status | None, Field(exclude=True)] = None
     """What the operator saw. Ignored by `mcp-gateway run`."""
+
+    @classmethod
+    def of(cls, spec: Spec, *, name: str = "gateway") -> MCPGateway:
+        """Make a document around a spec, for code that has no file."""
+        return cls(metadata=Metadata(name=name), spec=spec)

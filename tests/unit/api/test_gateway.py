@@ -39,6 +39,7 @@ def test_code_may_leave_out_what_a_file_must_say() -> None:
     assert (document.api_version, document.kind) == ("gateway.exai.dev/v1alpha1", "MCPGateway")
     assert document.metadata.name == "gateway"
     assert document.status is None
+    assert MCPGateway.of(spec(), name="mine").metadata.name == "mine"
 
 
 def test_everybody_is_served_only_on_this_machine() -> None:
