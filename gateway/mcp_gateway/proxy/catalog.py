@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from mcp_gateway.errors import INVALID_PARAMS, InvalidArguments, InvalidMessage
+from mcp_gateway.protocol.jsonrpc import repeats_member
 from mcp_gateway.providers.base import ChatCall
 from mcp_gateway.proxy import tools
 from mcp_gateway.proxy.account import Account
@@ -91,6 +92,9 @@ class Catalog:
             InvalidArguments: it is not a chat request.
         """
         fields = _decode(body)
+        if repeats_member(body, fields):
+            # The body is passed on as it is, and the provider could take the other one.
+            raise InvalidArguments("a member of the request is given twice")
         stream = fields.pop("stream", None)
         call = self._call(fields, provider="", body=body)
         if stream is not None:

@@ -12,9 +12,13 @@ Fullmatch = Callable[[str], object]
 def compile_pattern(pattern: str) -> Fullmatch:
     """A predicate that is true where RE2 `pattern` matches the whole value.
 
-    `pattern` was checked when its document was read.
+    Raises:
+        ValueError: it is not an RE2 expression. Those of documents were checked before.
     """
     options = re2.Options()
     options.log_errors = False
-    fullmatch: Fullmatch = re2.compile(pattern, options).fullmatch
+    try:
+        fullmatch: Fullmatch = re2.compile(pattern, options).fullmatch
+    except re2.error as exc:
+        raise ValueError(f"expected an RE2 expression: {exc}") from exc
     return fullmatch

@@ -107,6 +107,12 @@ def test_an_openai_body_is_passed_on_as_it_came() -> None:
     assert "stream" not in call.fields
 
 
+def test_a_member_given_twice_is_refused_where_the_body_is_passed_on() -> None:
+    body = b'{"model":"kimi-k2","messages":[{"role":"user","content":"hi"}],"model":"glm-5"}'
+    with pytest.raises(InvalidArguments, match="given twice"):
+        catalog().call_from_openai(body)
+
+
 def test_a_model_may_name_its_provider() -> None:
     call = catalog().call_from_openai(encode(model="kimi/kimi-k2", messages=HELLO))
     assert (call.provider, call.model, call.body) == ("kimi", "kimi-k2", None)

@@ -18,6 +18,7 @@ import jwt
 from mcp_gateway.api.auth import JWT
 from mcp_gateway.errors import Unauthenticated
 from mcp_gateway.proxy.exchange import Client
+from mcp_gateway.proxy.pattern import Fullmatch, compile_pattern
 
 REMEMBERED = 4096
 KEYS_TTL = 600.0
@@ -26,6 +27,7 @@ KEYS_RETRY = 10.0
 FETCH_TIMEOUT = 5.0
 MAX_KEY_SET = 256 * 1024
 LEEWAY = 10.0
+MAX_PATTERN = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,23 @@ class JWTVerifier:
         name = claims.get(self._settings.name_claim)
         if not isinstance(name, str) or not name:
             raise Unauthenticated(f"the token has no claim {self._settings.name_claim!r}")
-        models = None
-        if self._settings.models_claim is not None:
-            listed = claims.get(self._settings.models_claim, [])
-            names = [listed] if isinstance(listed, str) else listed
-            models = frozenset(map(str, names)).__contains__
-        return Client(name=name[:128], models=models)
+        return Client(name=name[:128], models=self._models(claims))
+
+    def _models(self, claims: dict[str, Any]) -> Fullmatch | None:
+        if self._settings.models_claim is None:
+            return None
+        pattern = claims.get(self._settings.models_claim)
+        if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
+            raise Unauthenticated(
+                f"the token has no claim {self._settings.models_claim!r} "
+                f"with an expression of up to {MAX_PATTERN} characters"
+            )
+        try:
+            return compile_pattern(pattern)
+        except ValueError as exc:
+            raise Unauthenticated(
+                f"the token's claim {self._settings.models_claim!r} is not an RE2 expression"
+            ) from exc
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
         found = self._find(key_id, KEYS_TTL)
