@@ -202,14 +202,14 @@ class WebSocketConnection(asyncio.Protocol):
         core = self._core
         core.receive_data(data)
         events = core.events_received()
-        if events:
+        for frame in events:
+            if core.state is not OPEN:
+                break
+            assert isinstance(frame, Frame), "after the handshake there are only frames"
+            self._frame(frame)
+        if events and self._fragments is None:
             self._begun = None
-            for frame in events:
-                if core.state is not OPEN:
-                    break
-                assert isinstance(frame, Frame), "after the handshake there are only frames"
-                self._frame(frame)
-        if self._begun is None and (self._fragments is not None or not events):
+        elif self._begun is None:
             self._begun = self._listener.now
         self._flush()
 
@@ -242,6 +242,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._fail(1008, "too many fragments")
 
     def _text(self, text: bytes) -> None:
+        self._begun = None
         if not text.isascii():
             try:
                 text.decode()

@@ -9,7 +9,7 @@ HEAD = b"POST /mcp HTTP/1.1\r\nHost: h\r\n"
 
 
 def reader(**bounds: int) -> RequestReader:
-    return RequestReader(Bounds(**bounds), "192.0.2.7")  # type: ignore[arg-type]
+    return RequestReader(Bounds(**bounds), "192.0.2.7")
 
 
 def test_a_request_is_read_whole() -> None:

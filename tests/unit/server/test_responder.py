@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from tests.support.fake_transport import settle
@@ -130,12 +131,13 @@ async def test_answering_twice_is_a_bug() -> None:
 
     async def app(_request: HTTPRequest, responder: Responder) -> None:
         responder.respond(200, TEXT, b"")
-        for again in (
+        again_all: list[Callable[[], None]] = [
             lambda: responder.respond(200, TEXT, b""),
             lambda: responder.start(200, TEXT),
             lambda: responder.write(b"x"),
             responder.finish,
-        ):
+        ]
+        for again in again_all:
             with pytest.raises(AssertionError) as raised:
                 again()
             caught.append(raised.value)
