@@ -93,11 +93,8 @@ class Model(BaseModel):
     def _obey_rules(self) -> Self:
         rules = [rule for rule in self.rules if not rule.check(self)]
         if rules:
-            # All of them at once: pydantic carries one error per model, so the others
-            # travel in its context and `config.document` unfolds them.
             text = "; ".join(rule.message for rule in rules)
-            broken = [Broken(rule, tuple(map(self._spelled, rule.fields))) for rule in rules]
-            raise PydanticCustomError("rule", "{text}", {"text": text, "broken": broken})
+            raise PydanticCustomError("rule", "{text}", {"text": text})
         return self
 
     @classmethod
@@ -107,14 +104,15 @@ class Model(BaseModel):
             {
                 "rule": rule.cel,
                 "message": rule.message,
-                "fieldPath": "." + ".".join(cls._spelled(rule.fields[0])),
+                "fieldPath": "." + ".".join(cls.spelled(rule.fields[0])),
             }
             for rule in cls.rules
             if rule.cel
         ]
 
     @classmethod
-    def _spelled(cls, field: str) -> tuple[str, ...]:
+    def spelled(cls, field: str) -> tuple[str, ...]:
+        """Where a field is in the document, from this model: `auth.api_keys` is (auth, apiKeys)."""
         spelling = cls.model_config["alias_generator"]
         assert callable(spelling), "set by this class and by the models of the original form"
         return tuple(spelling(part) for part in field.split("."))

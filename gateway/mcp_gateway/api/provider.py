@@ -130,7 +130,7 @@ class Provider(Model):
         ),
         Rule(
             ("tier", "type"),
-            lambda p: p.tier is None or p.wire == "kimi",
+            lambda p: p.tier is None or p.type in ("kimi", "simulator"),
             "!has(self.tier) || self.type in ['kimi', 'simulator']",
             "the kimi tiers are for type kimi; state limits for other types",
         ),

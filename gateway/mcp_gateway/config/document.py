@@ -1,14 +1,11 @@
 """Reads a document, in either form, and finds everything that is wrong with it at once.
 
 The text is read into plain data with a line for each part; the data is judged by the schema
-of `api`; what only the whole shows is judged by `check`. A rule that joins fields is judged
-only when its fields are right, so after a first look the wrong parts are taken out and the
-rest is judged again.
+of `api`; what only the whole shows is judged by `check`.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib.metadata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,16 +18,15 @@ from mcp_gateway.api import API_VERSION, KIND, LimitsUpdate, MCPGateway, mcp_yam
 from mcp_gateway.api.fields import DOCUMENT
 from mcp_gateway.api.gateway import REFERENCE_RULES
 from mcp_gateway.config import check
-from mcp_gateway.config.message import Finding, findings
+from mcp_gateway.config.message import Finding, broken_rule, findings
+from mcp_gateway.config.partial import Partial
 from mcp_gateway.config.problem import InvalidDocument, Path, Problem, spell
-from mcp_gateway.config.prune import Pruned
 from mcp_gateway.config.yaml_text import MAX_BYTES, Tree, Unreadable, read_yaml
 
 __all__ = ["InvalidDocument", "Loaded", "Problem", "load", "parse", "parse_limits"]
 
 Form = Literal["MCPGateway", "mcp.yaml"]
 MIDDLEWARE_GROUP: Final = "mcp_gateway.middleware"
-_ROUNDS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +136,9 @@ def _original(tree: Tree, source: str, installed: Collection[str]) -> Loaded:
     lines = {new: tree.lines[old] for new, old in translation.sources.items() if old in tree.lines}
     found = list(check.warnings(translation.document))
     for finding in found:
-        finding.loc = _nearest(translation.sources, finding.loc)
+        finding.loc = translation.sources.get(finding.loc, ("mcp",))
     problems = _problems(tree, found, "warning")
     return Loaded(translation.document, [*problems, *_ambiguous(tree)], source, "mcp.yaml", lines)
-
-
-def _nearest(sources: Mapping[Path, Path], loc: Path) -> Path:
-    while loc and loc not in sources:
-        loc = loc[:-1]
-    return sources.get(loc, ("mcp",))
 
 
 def _headline(data: dict[str, Any]) -> Iterator[Finding]:
@@ -168,35 +158,17 @@ def _without_nulls(data: Any) -> Any:
 
 
 def _judge(model: type[BaseModel], data: Any) -> list[Finding]:
-    """Everything the schema finds: fields first, then the rules whose fields are right."""
-    judged: list[Finding] = []
-    pruned = Pruned(copy.deepcopy(data))
-    for number in range(_ROUNDS):
-        try:
-            model.model_validate(pruned.data, **_STRICT)
-        except ValidationError as exc:
-            errors = exc.errors(include_url=False)
-            found = [_at(finding, pruned) for finding in findings(model, errors)]
-            judged += [f for f in found if number == 0 or _follows(f, pruned, judged)]
-            if not pruned.remove([(error["type"], error["loc"]) for error in errors]):
-                break
-        else:
-            break
-    return [f for f in judged if f.rule not in REFERENCE_RULES]
-
-
-def _at(finding: Finding, pruned: Pruned) -> Finding:
-    """Tell the finding's place in the data as it was before anything was taken out."""
-    finding.loc = pruned.original(finding.loc)
-    finding.reads = [pruned.original(read) for read in finding.reads]
-    return finding
-
-
-def _follows(finding: Finding, pruned: Pruned, before: Iterable[Finding]) -> bool:
-    """Tell whether a later finding stands by itself, and is not made by what was taken out."""
-    if not finding.reads or any(f.loc == finding.loc and f.rule for f in before):
-        return False
-    return not any(gone[: len(read)] == read for read in finding.reads for gone in pruned.gone)
+    """Everything the schema finds: wrong fields, and broken rules whose fields are right."""
+    try:
+        model.model_validate(data, **_STRICT)
+    except ValidationError as exc:
+        errors = [e for e in exc.errors(include_url=False) if e["type"] != "rule"]
+        found = list(findings(model, errors))
+        partial = Partial([finding.loc for finding in found])
+        partial.build(model, data)
+        found += [broken_rule(loc, broken) for loc, broken in partial.broken]
+        return [finding for finding in found if finding.rule not in REFERENCE_RULES]
+    return []
 
 
 def _refuse(tree: Tree, source: str, judged: Iterable[Finding]) -> None:

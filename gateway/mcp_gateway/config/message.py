@@ -6,12 +6,13 @@ import difflib
 import json
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from mcp_gateway.api.fields import FORMS, Broken
+from mcp_gateway.api.fields import FORMS, Broken, Rule
 from mcp_gateway.config.problem import Path
 
 _KINDS: Final = {
@@ -29,36 +30,32 @@ _MAY_HOLD_A_SECRET: Final = frozenset({"value", "env", "key", "credentials"})
 _LONGEST_SHOWN: Final = 60
 
 
+@dataclass(slots=True)
 class Finding:
-    """One error, before its path and line are written out.
+    """One thing found, before its path and line are written out.
 
     Attributes:
         loc: where it is shown.
         message, expected: as in `Problem`.
-        reads: for a broken rule, everything it looked at; else empty.
+        rule: the rule it is about, where it is one.
     """
 
-    __slots__ = ("expected", "loc", "message", "reads", "rule")
-
-    def __init__(
-        self, loc: Path, message: str, expected: str = "", broken: Broken | None = None
-    ) -> None:
-        self.message = message
-        self.expected = expected
-        self.rule = broken.rule if broken else None
-        self.loc: Path = (*loc, *broken.reads[0]) if broken else loc
-        self.reads: list[Path] = [(*loc, *read) for read in broken.reads] if broken else []
+    loc: Path
+    message: str
+    expected: str = ""
+    rule: Rule | None = None
 
 
 def findings(model: type[BaseModel], errors: Iterable[ErrorDetails]) -> Iterator[Finding]:
-    """Put each error into words, broken rules one by one."""
+    """Put errors of fields into words."""
     for error in errors:
         loc = tuple(part for part in error["loc"] if part != "[key]")
-        if error["type"] == "rule":
-            for broken in error["ctx"]["broken"]:
-                yield Finding(loc, broken.rule.message, broken=broken)
-        else:
-            yield Finding(loc, *_words(model, loc, error))
+        yield Finding(loc, *_words(model, loc, error))
+
+
+def broken_rule(loc: Path, broken: Broken) -> Finding:
+    """Put a broken rule into words: it is shown at the first field that it reads."""
+    return Finding((*loc, *broken.reads[0]), broken.rule.message, rule=broken.rule)
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -230,8 +230,10 @@ def test_every_broken_rule_is_told() -> None:
 
     (error,) = refused.value.errors()
     assert error["msg"] == "lowerEnd must be at most upperEnd; stepSize must be more than 0"
-    broken = error["ctx"]["broken"]
-    assert [b.reads for b in broken] == [(("lowerEnd",), ("upperEnd",)), (("stepSize",),)]
+
+
+def test_a_field_is_spelled_as_in_the_document() -> None:
+    assert Range.spelled("lower_end.inner_part") == ("lowerEnd", "innerPart")
 
 
 def test_rules_for_an_api_server_are_those_it_can_judge() -> None:
