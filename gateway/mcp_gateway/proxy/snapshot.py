@@ -16,7 +16,6 @@ from mcp_gateway.proxy.balancer import Backend
 from mcp_gateway.proxy.catalog import Catalog
 from mcp_gateway.proxy.dispatch import Dispatcher
 from mcp_gateway.proxy.layers.auth import AuthLayer
-from mcp_gateway.proxy.layers.jwt import JWTVerifier
 from mcp_gateway.proxy.layers.logging import LoggingLayer
 from mcp_gateway.proxy.layers.metrics import MetricsLayer
 from mcp_gateway.proxy.layers.rate_limit import RateLimitLayer
@@ -109,7 +108,12 @@ def _auth(spec: Spec, services: Services) -> AuthLayer:
         text = services.secrets.read(auth.api_keys)
     elif auth.jwt is None and not auth.anonymous:
         text = services.generated_key()
-    verifier = JWTVerifier(auth.jwt) if auth.jwt is not None else None
+    verifier = None
+    if auth.jwt is not None:
+        # Loaded only when configured: PyJWT, cryptography and httpx hold 16 MiB.
+        from mcp_gateway.proxy.layers.jwt import JWTVerifier  # noqa: PLC0415
+
+        verifier = JWTVerifier(auth.jwt)
     return AuthLayer(client_keys.parse(text), verifier, anonymous=auth.anonymous)
 
 
