@@ -67,7 +67,7 @@ def test_other_parts_are_judged_although_one_is_wrong() -> None:
 
     found = broken(spec, ("spec", "providers", 0, "type"), ("spec", "replicas"))
 
-    assert found == ["spec.providers[1].pool.minConnections", "spec.providers"]
+    assert found == ["spec.providers[1].pool.minConnections"]
 
 
 def test_values_are_read_as_in_a_whole_document() -> None:
