@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mcp_gateway.errors import ConfigError
 
@@ -31,10 +32,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end, and must not fail at that.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return NOBODY_READS
+    except OSError as exc:
+        _drop_output()
+        _say(f"error: {exc}")
+        return FAILED
     return status
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of stdout succeed: what it holds has nowhere to go."""
+    with suppress(OSError):  # raised where stdout is no file, as in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _execute(argv: Sequence[str]) -> int:

@@ -142,7 +142,12 @@ def _api_key(args: argparse.Namespace) -> str:
 
 
 def _prompt(given: str) -> str:
-    return sys.stdin.read() if given == "-" else given
+    if given != "-":
+        return given
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"the prompt on stdin is not UTF-8: {exc.reason}") from exc
 
 
 async def _request(args: argparse.Namespace, client: Client, prompt: str) -> ChatRequest:

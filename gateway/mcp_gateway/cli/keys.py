@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_gateway.cli import terminal
+from mcp_gateway.errors import ConfigError
 
 DESCRIPTION = """\
 Make a key for a client of the gateway.
@@ -74,10 +75,13 @@ def execute(args: argparse.Namespace) -> int:
     """Make a key and print it."""
     from mcp_gateway.config import client_keys  # noqa: PLC0415
 
-    key, line = client_keys.create(args.name, models=args.models, rate=args.rate)
-    if args.burst is not None:
-        line = f"{line} burst={args.burst}"
-    client_keys.parse(line)  # raises where one of the options has no meaning
+    try:
+        key, line = client_keys.create(args.name, models=args.models, rate=args.rate)
+        if args.burst is not None:
+            line = f"{line} burst={args.burst}"
+        client_keys.parse(line)  # as the gateway will
+    except ConfigError as exc:
+        raise ConfigError(str(exc).removeprefix("client keys: line 1: ")) from exc
     if args.append is not None:
         _append(args.append, line)
     if args.json:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mcp_gateway.app import Gateway
 from mcp_gateway.cli import banner, terminal
 from mcp_gateway.cli.check import problem_table
 from mcp_gateway.config import document as documents
+from mcp_gateway.config.document import InvalidDocument, Loaded
 from mcp_gateway.config.problem import Problem
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.config.watch import FileWatcher
@@ -59,17 +61,16 @@ class Service:
         # Looks at the file before it is read, so that no change falls between the two.
         self._document_watcher = FileWatcher([place.file], self._reloads.set)
 
-    def load(self) -> MCPGateway:
-        """Read the document and say its warnings.
+    def load(self) -> Loaded:
+        """Read the document, with what the command line says over it.
 
         Raises:
             InvalidDocument: with every problem of it.
-            ConfigError: what the command line says of the server does not fit the document.
+            ConfigError: what the command line says does not fit the document.
         """
         loaded = documents.load(self._place.file)
-        if loaded.warnings:
-            say_problems(loaded.warnings)
-        return _overridden(loaded.document, self._place.server)
+        document = _overridden(loaded.document, self._place.server)
+        return replace(loaded, document=document)
 
     async def run(self, document: MCPGateway, *, as_json: bool) -> None:
         """Serve until a signal says to end, then drain."""
@@ -121,12 +122,15 @@ class Service:
         """
         watcher = self._secrets_watcher(gateway.document)
         try:
-            document = self.load()
-            watcher = self._secrets_watcher(document)
-            await gateway.apply(document)
+            loaded = self.load()
+            watcher = self._secrets_watcher(loaded.document)
+            await gateway.apply(loaded.document)
         except ConfigError as exc:
             fields = {"file": str(self._place.file), "error": str(exc)}
             log.error("document refused, the last good one stays", extra={"fields": fields})
+        else:
+            for warning in loaded.warnings:
+                log.warning("document", extra={"fields": {"warning": str(warning)}})
         return watcher
 
     def _secrets_watcher(self, document: MCPGateway) -> FileWatcher:
@@ -202,11 +206,14 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
 
     service = Service(place, environ)
     try:
-        document = service.load()
-    except documents.InvalidDocument as exc:
+        loaded = service.load()
+    except InvalidDocument as exc:
         say_problems(exc.problems)
         terminal.complain(f"{place.file} cannot be run", f"mcp-gateway check {place.file}")
         return 2
+    if loaded.warnings:
+        say_problems(loaded.warnings)
+    document = loaded.document
     logs.configure(document.spec.logging.level, text=document.spec.logging.format == "text")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -214,6 +221,7 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
     except OSError as exc:
-        terminal.complain(f"cannot start: {exc}", "--port 0 takes a port that is free")
+        taken = exc.errno == errno.EADDRINUSE
+        terminal.complain(f"cannot start: {exc}", "--port 0 takes a free port" if taken else "")
         return 1
     return 0
