@@ -68,8 +68,9 @@ class RecordEncoder:
     def _content(self, body: bytes) -> msgspec.Raw:
         """A body as JSON to be put in as it is; what is not JSON becomes a JSON string."""
         try:
+            body.decode()  # which skipping over it does not check
             _skip(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             body = _encode(body.decode("utf-8", "replace"))
         if self._redact is not None:
             body = self._redact.body(body)

@@ -9,7 +9,6 @@ a round is one batch, and the pauses between rounds grow.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from mcp_gateway.concurrency.backoff import Backoff
 from mcp_gateway.recording.delivery import deliver
 from mcp_gateway.recording.destination import (
     Destination,
@@ -29,7 +29,7 @@ from mcp_gateway.recording.spool import DeadLetter, SpoolReader, Stored
 from mcp_gateway.recording.stats import ShipperStats
 from mcp_gateway.recording.writer import Progress
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
 _PATIENCE = 5
@@ -99,6 +99,7 @@ class Shipper:
         self._size = _LARGEST
         self._refusals = 0
         self._failures = 0
+        self._backoff = Backoff(min(_FIRST_PAUSE, settings.max_backoff), settings.max_backoff)
         self._counts = ShipperStats()
 
     def start(
@@ -152,7 +153,7 @@ class Shipper:
                 return
             except Exception as error:
                 # A supervisor: whatever it was, the records wait in the spool for another try.
-                log.exception("the shipper failed and begins again")
+                LOGGER.exception("the shipper failed and begins again")
                 self._suffer(Unavailable(f"{type(error).__name__}: {error}"))
 
     def _ship(self, spool: Path, progress: ProgressLog) -> None:
@@ -246,7 +247,7 @@ class Shipper:
         except Undelivered as error:
             call.error = error
         except Exception as error:
-            log.exception("a call failed in a way nobody thought of")
+            LOGGER.exception("a call failed in a way nobody thought of")
             call.error = Unavailable(f"{type(error).__name__}: {error}")
 
     def _send(self, bodies: Sequence[str]) -> None:
@@ -280,9 +281,9 @@ class Shipper:
         if shipped or dead:
             progress.advance(Progress(self._watermark, dead))
         for letter in dead:
-            log.error(
+            LOGGER.error(
                 "a record was rejected and set aside",
-                extra={"seq": letter.seq, "why": letter.reason},
+                extra={"fields": {"seq": letter.seq, "why": letter.reason}},
             )
         counts = self._counts
         self._counts = replace(
@@ -295,8 +296,9 @@ class Shipper:
 
     def _recover(self) -> None:
         if self._counts.problem:
-            log.info("records are being shipped again")
+            LOGGER.info("records are being shipped again")
         self._failures = self._refusals = 0
+        self._backoff.reset()
         self._counts = replace(self._counts, problem="")
 
     def _suffer(self, error: Undelivered) -> None:
@@ -306,13 +308,13 @@ class Shipper:
         problem = f"records are not being shipped: {error}"
         if problem != self._counts.problem:
             remedy = error.remedy if isinstance(error, Misconfigured) else ""
-            log.warning(
-                "records are not being shipped", extra={"why": str(error), "remedy": remedy}
+            LOGGER.warning(
+                "records are not being shipped",
+                extra={"fields": {"why": str(error), "remedy": remedy}},
             )
         self._counts = replace(self._counts, failures=self._counts.failures + 1, problem=problem)
-        longest = min(_FIRST_PAUSE * 2.0 ** min(self._failures - 1, 16), self._settings.max_backoff)
-        # Half of it at random: gateways that lost a database together do not return together.
-        pause = longest * random.uniform(0.5, 1.0)
+        # Half of a pause is random: gateways that lost a database together do not return together.
+        pause = self._backoff.next()
         asked = error.retry_after if isinstance(error, Unavailable) else None
         self._pause(max(pause, min(asked or 0.0, self._settings.max_backoff)))
 

@@ -57,6 +57,7 @@ _INSERT = tuple(
 )
 
 _PRUNE_STEP = 2000
+_STEP = 200
 _ROOM_LEFT = 0.9
 """Where the spool is full, the oldest records go until it is filled to this part."""
 
@@ -247,19 +248,21 @@ class Spool:
         self._db.execute("DELETE FROM records WHERE seq = ?", (letter.seq,))
 
     def _make_room(self, removed: Removed) -> None:
-        """Remove the oldest records, then the oldest dead letters, until there is room."""
+        """Remove what is shipped, then the oldest, dead or waiting, until there is room."""
         while self._over(self._room * _ROOM_LEFT):
             first = self._number("SELECT min(seq) FROM records")
-            if first == 0:
-                cursor = self._db.execute(
-                    "DELETE FROM dead_letters WHERE seq IN"
-                    " (SELECT seq FROM dead_letters ORDER BY seq LIMIT 100)"
-                )
-                removed.full += cursor.rowcount
-                if cursor.rowcount == 0:
-                    return
+            dead = self._number("SELECT min(seq) FROM dead_letters")
+            if dead and (first > dead or not first) and not 0 < first <= self.watermark:
+                removed.full += self._db.execute(
+                    "DELETE FROM dead_letters WHERE seq < ?", (dead + _STEP,)
+                ).rowcount
                 continue
-            lost, pruned = self._delete_up_to(first + 199)
+            if not first:
+                return
+            last = first + _STEP - 1
+            if first <= self.watermark:
+                last = min(last, self.watermark)
+            lost, pruned = self._delete_up_to(last)
             removed.full += lost
             removed.pruned += pruned
 

@@ -76,7 +76,7 @@ def _merge(whole: dict[str, Any], piece: dict[str, Any]) -> None:
                 known = whole[name] = _Calls()
             known.add(value)
         elif isinstance(value, dict):
-            if not isinstance(known, dict):
+            if type(known) is not dict:
                 known = whole[name] = {}
             _merge(known, value)
         elif value is not None:

@@ -26,7 +26,7 @@ from mcp_gateway.recording.destination import (
 from mcp_gateway.recording.key import can_read
 from mcp_gateway.recording.schema import SCHEMA_VERSION, function_name, grant, migration
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 _RECORDS_FAULT = frozenset({"22", "23", "54", "P0"})
 """Data exceptions, constraints, limits, and what a trigger raises."""
@@ -71,7 +71,7 @@ class SupabaseDestination:
     def _connect(self) -> Client:
         settings = self._settings
         if can_read(settings.key):
-            log.warning(
+            LOGGER.warning(
                 "the key for Supabase can read and change everything in the project; the role"
                 " that `mcp-gateway supabase-schema` makes can only add records"
             )

@@ -21,7 +21,7 @@ from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.spool import DeadLetter, Removed, Row, Spool, SpoolSettings
 from mcp_gateway.recording.stats import DropReason
 
-log = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 _LARGEST_COMMIT = 4096
 _MAINTENANCE = 10.0
@@ -141,9 +141,9 @@ class SpoolWriter:
             opened.set_exception(error)
             return
         if spool.set_aside is not None:
-            log.error(
+            LOGGER.error(
                 "the spool was damaged and set aside; a new one was begun",
-                extra={"damaged": str(spool.set_aside)},
+                extra={"fields": {"damaged": str(spool.set_aside)}},
             )
         self._measure(spool)
         self.counts.watermark = spool.watermark
@@ -152,7 +152,7 @@ class SpoolWriter:
             self._serve(spool)
         except Exception:
             self.counts.problem = "the writer of the spool failed: nothing is recorded any more"
-            log.exception("the writer of the spool failed")
+            LOGGER.exception("the writer of the spool failed")
         finally:
             spool.close()
 
@@ -200,7 +200,9 @@ class SpoolWriter:
                 self._rows.append(self._encode(record))
             except Exception:
                 # Whatever is wrong with one record must not cost the others.
-                log.exception("a record cannot be encoded", extra={"record": record.id})
+                LOGGER.exception(
+                    "a record cannot be encoded", extra={"fields": {"record": record.id}}
+                )
                 self.counts.dropped[DropReason.UNENCODABLE] += 1
                 self._all_encoded = False
 
@@ -236,7 +238,7 @@ class SpoolWriter:
         counts = self.counts
         counts.commit_failures += 1
         if not counts.problem:
-            log.error("the spool cannot be written", extra={"error": str(error)})
+            LOGGER.error("the spool cannot be written", extra={"fields": {"error": str(error)}})
         counts.problem = f"the spool cannot be written: {error}"
         self._retry = min(max(self._retry * 2, _FIRST_RETRY), _LAST_RETRY)
 
@@ -280,5 +282,8 @@ class SpoolWriter:
         lost: Sequence[Row] = self._rows
         if lost:
             self.counts.dropped[DropReason.DISK] += len(lost)
-            log.error("records are lost: the spool took no writes", extra={"records": len(lost)})
+            LOGGER.error(
+                "records are lost: the spool took no writes",
+                extra={"fields": {"records": len(lost)}},
+            )
         self._settle(not lost)
