@@ -114,7 +114,7 @@ def _curl(facts: Facts) -> str:
     words = ["curl"]
     if facts.openai:
         words += [f"{facts.openai}/chat/completions", *_header("Content-Type: application/json")]
-        return _command(words + _authorization(facts), json.dumps(chat))
+        return _command(facts, words, chat)
     if not facts.http:
         return ""
     call = {
@@ -140,7 +140,7 @@ def _curl(facts: Facts) -> str:
     words.append(facts.http)
     for header in headers:
         words += _header(header)
-    return _command(words + _authorization(facts), json.dumps(call))
+    return _command(facts, words, call)
 
 
 def _call(facts: Facts) -> str:
@@ -162,9 +162,12 @@ def _header(header: str) -> list[str]:
     return ["-H", header]
 
 
-def _authorization(facts: Facts) -> list[str]:
-    return _header(f"Authorization: Bearer {facts.api_key}") if facts.api_key else []
+def _command(facts: Facts, words: list[str], body: object) -> str:
+    return f"{shlex.join(words)}{_authorization(facts)} -d {shlex.quote(json.dumps(body))}"
 
 
-def _command(words: list[str], body: str) -> str:
-    return f"{shlex.join(words)} -d {shlex.quote(body)}"
+def _authorization(facts: Facts) -> str:
+    if facts.api_key:
+        return f" -H {shlex.quote(f'Authorization: Bearer {facts.api_key}')}"
+    # In double quotes, for the shell to put the key in.
+    return ' -H "Authorization: Bearer $MCP_GATEWAY_API_KEY"' if facts.needs_key else ""

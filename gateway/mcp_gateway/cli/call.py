@@ -113,6 +113,8 @@ async def _call(args: argparse.Namespace, prompt: str) -> int:
                 response = await client.chat(request)
             else:
                 response = await _streamed(client, request)
+    except ConfigError:
+        raise  # of the command line, not of the gateway
     except GatewayError as exc:
         response = ChatResponse(error=exc, provider=exc.provider)
     return _report(args, response)
