@@ -121,14 +121,6 @@ class Listeners:
         """A picture of the main port."""
         return self.main.stats()
 
-    def connections(self) -> dict[str, int]:
-        """Open connections of the main port, by what is spoken on them."""
-        stats = self.main.stats()
-        return {
-            "http": stats.connections - stats.websockets,
-            "websocket": stats.websockets,
-        }
-
     async def drain(self, grace: float) -> int:
         """Stop accepting, let what is in work end within `grace` seconds, cut the rest.
 

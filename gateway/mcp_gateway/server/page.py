@@ -171,8 +171,8 @@ def _backend(backend: Picture) -> str:
 
 
 def _clients(picture: Picture) -> str:
-    listeners: Picture = picture.get("listeners") or {}
-    facts = [(name.replace("_", " "), value) for name, value in listeners.items()]
+    listener: Picture = picture.get("listener") or {}
+    facts = [(name.replace("_", " "), value) for name, value in listener.items()]
     layers = " → ".join(_text(name) for name in picture.get("middleware") or ())
     doors = "".join(
         f"<tr><td>{_text(name)}</td><td><code>{_text(url)}</code></td></tr>"

@@ -82,7 +82,7 @@ def picture(word: str) -> dict[str, Any]:
             }
         ],
         "middleware": [word, "logging"],
-        "listeners": {"connections": 5, word: word},
+        "listener": {"connections": 5, word: word},
         "recording": {
             "recorded": 10,
             "queued": 1,
@@ -142,7 +142,7 @@ def test_numbers_are_for_people() -> None:
 
 @pytest.mark.parametrize("recording", [None, {"recorded": 0}])
 def test_a_picture_may_have_little(recording: dict[str, Any] | None) -> None:
-    page, _ = render({"ready": True, "recording": recording, "listeners": None})
+    page, _ = render({"ready": True, "recording": recording, "listener": None})
     text = read(page).text
     assert "ready" in text
     assert ("Nothing is recorded" in text) == (recording is None)
