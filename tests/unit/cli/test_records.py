@@ -23,7 +23,6 @@ def data(tmp_path: Path) -> Path:
         record(0xB3, request=msgspec.Raw(b'{"a":"\\u001b[31m"}'), tries=[Try("kimi", status=429)]),
         record(0xDD),
     ]
-    rows = [Row(r.id[::-1], r.started, msgspec.json.encode(r).decode()) for r in records]
     for each in records:
         each.id = each.id[::-1]  # told apart by their first characters, as real ids are
     rows = [Row(r.id, r.started, msgspec.json.encode(r).decode()) for r in records]
