@@ -160,8 +160,8 @@ class Connector:
             secured = await loop.start_tls(
                 transport, connection, self._context(), server_hostname=endpoint.host
             )
-            if secured is None:
-                raise ConnectFailed(f"no connection to {endpoint}: closed during the handshake")
+            if secured is None:  # closed in the moment the handshake ended
+                raise ConnectionError("closed during the handshake")
             connection.connection_made(secured)
         except BaseException:
             transport.abort()
@@ -221,8 +221,6 @@ def _keep_alive(transport: asyncio.BaseTransport) -> None:
     An LLM may think for minutes without a byte on the wire.
     """
     sock = transport.get_extra_info("socket")
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)

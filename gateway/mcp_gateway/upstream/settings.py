@@ -20,7 +20,7 @@ class PoolSettings:
         acquire_timeout: a waiter gives up after this.
         max_waiting: waiters beyond those whose connection is being opened.
         max_lifetime: a connection is not lent again after this, less up to a tenth by chance.
-        validate_after: a connection idle for longer is looked at before it is lent.
+        validate_after: a connection idle for so long is looked at before it is lent.
     """
 
     min_connections: int = 0

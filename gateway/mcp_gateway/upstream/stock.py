@@ -44,7 +44,7 @@ class Stock:
             connection, _ = idle.popitem()
             if now >= connection.expires_at:
                 self.discard(connection, CloseReason.LIFETIME)
-            elif now - connection.idle_since > validate_after and connection.readable():
+            elif now - connection.idle_since >= validate_after and connection.readable():
                 self.discard(connection, CloseReason.STALE)
             else:
                 return connection

@@ -325,10 +325,10 @@ async def test_closing_fails_an_exchange_under_way() -> None:
 
 async def test_an_idle_connection_closes_in_order_and_says_when_it_is_gone() -> None:
     connection, transport = connect()
-    gone = await started(connection.wait_closed())
-    assert not gone.done()
+    gone = [await started(connection.wait_closed()) for _ in range(2)]
+    assert not gone[0].done()
     connection.close()
-    await gone
+    await asyncio.gather(*gone)
     await connection.wait_closed()
     assert transport.ended == "close"
     assert repr(connection) == "<Connection http://provider.test/v1 closed exchanges=0>"

@@ -558,6 +558,41 @@ async def test_an_idle_connection_above_the_share_stays_idle() -> None:
         (await task).release()
 
 
+async def test_who_may_go_on_when_the_share_grows_gets_no_dead_connection() -> None:
+    async with running(PoolSettings(max_connections=10), share=2) as (pool, connector):
+        leases = [await pool.acquire() for _ in range(2)]
+        for lease in leases:
+            assert not lease.connection.readable()
+            lease.release()
+        pool.set_share(0, governed=True)
+        task = waiting(pool)
+        await asyncio.sleep(2)
+        for transport in connector.transports:
+            assert transport.socket is not None
+            transport.socket.make_readable()
+        pool.set_share(1, governed=True)
+        lease = await task
+        assert closed(pool) == {"stale": 2}
+        lease.release()
+
+
+async def test_starting_twice_is_starting_once() -> None:
+    async with running(PoolSettings(min_connections=1)) as (pool, connector):
+        pool.start()
+        await settle()
+        assert len(connector.tried) == 1
+
+
+async def test_a_waiter_answered_in_the_moment_its_time_ends_keeps_its_answer() -> None:
+    loop = asyncio.get_running_loop()
+    async with running(replace(SMALL, max_connections=1)) as (pool, _):
+        lease = await pool.acquire()
+        loop.call_at(loop.time() + 5.0, lease.release)  # before the waiter's own timer
+        other = await pool.acquire()
+        assert pool.stats().timeouts == 0
+        other.release()
+
+
 async def test_a_refusal_cuts_the_limit_to_what_is_in_flight_without_it() -> None:
     async with running(PoolSettings(max_connections=10)) as (pool, _):
         pool.set_share(10, governed=True)

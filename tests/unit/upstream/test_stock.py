@@ -45,7 +45,7 @@ async def test_a_connection_idle_for_a_while_is_looked_at_first() -> None:
     (alive, _), (dead, transport) = pairs
     assert transport.socket is not None
     transport.socket.make_readable()
-    assert stock.take(1001.0, 1.0) is dead, "not idle for long enough to be looked at"
+    assert stock.take(1000.9, 1.0) is dead, "not idle for long enough to be looked at"
     stock.put_back(dead, 1001.0, room=True)
     assert stock.take(1002.5, 1.0) is alive
     assert closed(stock) == {"stale": 1}
