@@ -131,7 +131,8 @@ class Conversation:
         task.add_done_callback(lambda task: self._ended(key, task))
 
     def _ended(self, key: Id | object, task: asyncio.Task[None]) -> None:
-        del self._in_flight[key]
+        if self._in_flight.get(key) is task:
+            del self._in_flight[key]
         self._listener.tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._listener.loop.call_exception_handler(
@@ -146,6 +147,8 @@ class Conversation:
             answer = await self._service.answer(call, exchange, self._channel)
         except GatewayError as error:
             answer = outbound.error(call.id, error)
+        # Who has read the answer may use its id again before this task's end is noticed.
+        self._in_flight.pop(call.id, None)
         self._channel.notify(answer)
 
     async def _reject(self, event: Rejected) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from tests.support.fake_transport import settle
 from tests.support.stand_in_engine import StandInEngine
@@ -55,6 +56,16 @@ async def test_an_id_in_work_cannot_be_used_again() -> None:
     async with connected(engine) as peer:
         (refused,) = await peer.say(call("tools/call", CHAT), call("tools/list"))
         assert (refused["id"], refused["error"]["code"]) == (1, -32600)
+
+
+async def test_an_id_is_free_as_soon_as_its_answer_is_out() -> None:
+    async with connected(StandInEngine()) as peer:
+        peer.core.send_text(json.dumps(call("tools/list")).encode())
+        peer.transport.send(b"".join(peer.core.data_to_send()))
+        while not peer.transport.written:
+            await asyncio.sleep(0)
+        assert "result" in peer.heard()[0]
+        assert "result" in (await peer.say(call("tools/list")))[0]
 
 
 async def test_requests_over_the_bound_are_refused() -> None:
