@@ -62,7 +62,9 @@ async def test_an_id_is_free_as_soon_as_its_answer_is_out() -> None:
     async with connected(StandInEngine()) as peer:
         peer.core.send_text(json.dumps(call("tools/list")).encode())
         peer.transport.send(b"".join(peer.core.data_to_send()))
-        while not peer.transport.written:
+        for _ in range(100):
+            if peer.transport.written:
+                break
             await asyncio.sleep(0)
         assert "result" in peer.heard()[0]
         assert "result" in (await peer.say(call("tools/list")))[0]
