@@ -37,14 +37,14 @@ def render(picture: Picture) -> tuple[bytes, bytes]:
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
         "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
     )
-    name = _text(picture.get("name") or "gateway")
     state = "ready" if picture.get("ready") else "not ready"
+    title = _text(f"{picture.get('name') or 'gateway'}: {state}")
     return (
         "<!doctype html>\n"
-        f'<html lang="en"><head><meta charset="utf-8"><title>{name}: {state}</title>'
+        f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<noscript><meta http-equiv="refresh" content="5"></noscript>'
-        f'<style nonce="{nonce}">{STYLE}</style></head><body><main>\n'
+        f'<style nonce="{nonce}">{STYLE}</style></head><body><main data-title="{title}">\n'
         f"{_body(picture)}\n</main>"
         f'<script nonce="{nonce}">{SCRIPT}</script></body></html>\n'
     ).encode(), policy.encode()
@@ -179,8 +179,8 @@ def _clients(picture: Picture) -> str:
         for name, url in (picture.get("urls") or {}).items()
     )
     return (
-        f'<div class="card">{_facts(facts)}</div><p></p>'
-        f'<div class="card wide"><table><tr><th>Door</th><th>Address</th></tr>{doors}'
+        f'<div class="card">{_facts(facts)}</div>'
+        f'<div class="card wide next"><table><tr><th>Door</th><th>Address</th></tr>{doors}'
         f"<tr><td>Layers</td><td>{layers}</td></tr></table></div>"
     )
 

@@ -61,6 +61,7 @@ dt { color: var(--soft); } dd { margin: 0; text-align: right; }
 .facts div { min-width: 0; } .facts dt { font-size: .82rem; }
 .facts dd { text-align: left; font-size: 1.2rem; font-weight: 600; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; padding: .25rem 0; }
+.next { margin-top: 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th { text-align: left; color: var(--soft); font-weight: 500; }
 th, td { padding: .4rem 1.1rem; border-top: 1px solid var(--line); vertical-align: top; }
@@ -77,9 +78,12 @@ const refresh = async () => {
   try {
     const answer = await fetch(location.pathname, {cache: "no-store"});
     if (!answer.ok) throw new Error(answer.status);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.querySelector("main").replaceChildren(...fresh.querySelector("main").childNodes);
-    document.title = fresh.title;
+    const page = await answer.text();
+    // Only the inside is parsed: the page's own style has another nonce each time.
+    const inside = page.slice(page.indexOf("<main"), page.indexOf("</main>") + 7);
+    const fresh = new DOMParser().parseFromString(inside, "text/html").querySelector("main");
+    document.querySelector("main").replaceWith(fresh);
+    document.title = fresh.dataset.title;
     document.body.classList.remove("stale");
   } catch {
     document.body.classList.add("stale");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,10 @@ class Wire:
                 return b""
 
 
-async def eventually(condition: Any) -> None:
+async def eventually(condition: Callable[[], object]) -> None:
     """Wait, with a bound, until `condition()` is true: for what no event tells."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
+    for _ in range(int(PATIENCE / 0.01)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError(f"not within {PATIENCE} seconds")
