@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -80,6 +81,7 @@ class Service:
             async with gateway:
                 self._listen_to_signals()
                 await self._announce(gateway, as_json=as_json)
+                _settle_memory()
                 async with asyncio.TaskGroup() as tasks:
                     reloads = tasks.create_task(self._reload(gateway, secrets), name="reload")
                     await self._ends.wait()
@@ -144,6 +146,17 @@ class Service:
             terminal.out_json(banner.as_json(facts, os.getpid()))
         else:
             terminal.say(banner.as_text(facts, sys.stderr))
+
+
+def _settle_memory() -> None:
+    """Take what was loaded and compiled so far out of the garbage collector's rounds.
+
+    It lives as long as the process. Looking through it again and again costs each request
+    microseconds; so does looking after every 700 new objects, where requests leave no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def say_problems(problems: Sequence[Problem]) -> None:
