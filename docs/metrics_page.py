@@ -52,7 +52,7 @@ def metrics_page() -> str:
 
 
 def _row(metric: Metric) -> str:
-    labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
     text = metric.help
     if metric.bounds:
         text += f" Buckets up to {', '.join(f'{bound:g}' for bound in metric.bounds)}."
