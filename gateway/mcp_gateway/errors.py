@@ -11,6 +11,7 @@ GatewayError                          500  -32603
 │   ├─ LocalProtocolError             500  -32603   our bug
 │   ├─ RemoteProtocolError            502  502      the upstream's
 │   ├─ InvalidMessage                 400  -32700 / -32600 / -32602
+│   │   └─ PayloadTooLarge            413
 │   ├─ UnknownMethod                  404  -32601
 │   ├─ HeaderMismatch                 400  -32020
 │   ├─ MissingClientCapability        400  -32021
