@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import httpx
 
 from mcp_gateway.client.backoff import Backoff
+from mcp_gateway.client.lanes import Lanes
 from mcp_gateway.client.sse import EventReader
 from mcp_gateway.client.transport import Settings, connect_failed, refused_request, retry_after
 from mcp_gateway.client.wire import Progress, Result, ToolCall, decode, encode_call, http_headers
 from mcp_gateway.errors import ConnectionLost, GatewayError, RemoteProtocolError
+
+_KEEP_ALIVE = 30.0
 
 # httpx raises these before the first byte of a request is written, and for nothing else.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -34,11 +38,8 @@ class HTTPTransport:
             headers=settings.headers(),
             # How long an answer may take is for the call's deadline to say.
             timeout=httpx.Timeout(None, connect=settings.connect_timeout),
-            limits=httpx.Limits(max_connections=settings.max_in_flight, keepalive_expiry=30.0),
-            verify=settings.tls if settings.tls is not None else True,
-            proxy=settings.proxy,
             trust_env=False,
-            transport=network,
+            transport=network or Lanes(_lane_opener(settings)),
         )
 
     async def events(self, call: ToolCall) -> AsyncGenerator[Progress | Result, None]:
@@ -126,6 +127,17 @@ class HTTPTransport:
             if response.is_success:
                 raise
             raise refusal from None
+
+
+def _lane_opener(settings: Settings) -> Callable[[], httpx.AsyncBaseTransport]:
+    tls = settings.tls
+    if tls is None:
+        # Without TLS nothing is verified; a bare context trusts nobody and costs nothing.
+        secure = settings.url[:5].lower() == "https"
+        tls = ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    proxy = None if settings.proxy is None else httpx.Proxy(settings.proxy)
+    limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_ALIVE)
+    return lambda: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy)
 
 
 def _lost(exc: httpx.TransportError) -> GatewayError:
