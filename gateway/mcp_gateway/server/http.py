@@ -172,6 +172,8 @@ class RequestReader:
         request = HTTPRequest(
             method, path, query, Headers(self._fields), bytes(self._body), self._peer
         )
+        # An idle connection must not hold on to its last body.
+        self._body = b""
         request.keep_alive = parser.should_keep_alive()
         request.http_1_0 = parser.get_http_version() == "1.0"
         if parser.should_upgrade() and not self._upgraded(request):

@@ -14,6 +14,8 @@ from mcp_gateway.server.message import JSON, HTTPRequest
 
 MAX_TIMEOUT = 3600.0
 """Seconds a client may ask to wait at most; a longer wish is shortened to this."""
+MAX_REQUEST_ID = 128
+"""Characters kept of the id a client gives its request."""
 
 _CHALLENGE = b'www-authenticate: Bearer realm="mcp-gateway"\r\n'
 
@@ -84,6 +86,9 @@ def begin_http(
         credential=credential_of(headers),
         peer=request.peer,
     )
+    request_id = headers.get(b"x-request-id")
+    if request_id is not None:
+        exchange.request_id = request_id[:MAX_REQUEST_ID].decode("latin-1")
     traceparent = headers.get(b"traceparent")
     if traceparent is not None and len(traceparent) == 55:  # W3C Trace Context §3.2, version 00
         exchange.traceparent = traceparent.decode("latin-1")

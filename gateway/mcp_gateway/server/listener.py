@@ -22,6 +22,8 @@ LOGGER = logging.getLogger(__name__)
 HARD_MARGIN = 64
 """Connections above the bound that are told so; any more are cut without a word."""
 TLS_HANDSHAKE = 10.0
+UNWINDING = 5.0
+"""Seconds a cancelled exchange may take to clean up, before it is left behind."""
 
 
 class Connection(Protocol):
@@ -195,7 +197,9 @@ class HTTPListener:
         for task in list(self.tasks):
             task.cancel()
         if self.tasks:
-            await asyncio.wait(self.tasks)
+            _, stuck = await asyncio.wait(self.tasks, timeout=UNWINDING)
+            if stuck:
+                LOGGER.error("exchanges did not end", extra={"fields": {"count": len(stuck)}})
         self.tasks.clear()
         for connection in list(self.connections):
             connection.abort()

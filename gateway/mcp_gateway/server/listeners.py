@@ -53,6 +53,7 @@ class Listeners:
         self._server = server
         self._secrets = secrets
         self._certificate = _certificate(server, secrets)
+        token = _token(server, secrets)
         self._supervisor = Supervisor()
         service = MCPService(engine)
         self._front = Front(
@@ -64,7 +65,7 @@ class Listeners:
         )
         context = None if self._certificate is None else self._certificate.context
         self.main = HTTPListener(self._front, _bounds(server), tls=context)
-        self._admin_face = AdminFace(backend, _admin_guard(server), _token(server, secrets))
+        self._admin_face = AdminFace(backend, _admin_guard(server), token)
         self.admin = HTTPListener(
             self._admin_face, Bounds(max_connections=ADMIN_CONNECTIONS, max_body=ADMIN_BODY)
         )

@@ -25,6 +25,8 @@ _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+( *, *[A-Za-z0-9!#$%&'*+
 ANY = "*"
 REMEMBERED = 1024
 """Verdicts kept. A client has one Host and one Origin; a flood of made-up ones must not stay."""
+LONGEST = 255
+"""Bytes of a Host or an Origin that is no name of anything; RFC 1035 §2.3.4 has shorter ones."""
 EXPOSED = (
     b"access-control-expose-headers: x-request-id, retry-after, www-authenticate\r\n"
     b"vary: origin\r\n"
@@ -82,6 +84,8 @@ class Guard:
         key = (request.headers.get(b"host"), request.headers.get(b"origin"))
         verdict = self._known.get(key)
         if verdict is None:
+            if any(value is not None and len(value) > LONGEST for value in key):
+                return Verdict(421, "no host and no origin is that long")
             verdict = self._judge(*key)
             if len(self._known) >= REMEMBERED:
                 self._known.clear()

@@ -241,3 +241,11 @@ def test_a_chunked_body_after_an_ignored_upgrade_is_read() -> None:
     assert request.body == b"ab"
     read.feed(head + b"6\r\nabcdef\r\n")
     assert read.refusal == (413, "body over 5 bytes")
+
+
+def test_an_idle_connection_holds_no_body() -> None:
+    read = reader()
+    body = b"x" * 100_000
+    (request,) = read.feed(HEAD + b"Content-Length: 100000\r\n\r\n" + body)
+    assert request.body == body
+    assert read._body == b""  # what it keeps is what is tested

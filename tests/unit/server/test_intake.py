@@ -57,11 +57,16 @@ def test_a_timeout_that_is_none_is_refused(value: bytes) -> None:
 
 async def test_an_exchange_begins_with_what_the_request_says() -> None:
     loop = asyncio.get_running_loop()
-    fields = [(b"authorization", b"Bearer k"), (b"traceparent", TRACE)]
+    fields = [
+        (b"authorization", b"Bearer k"),
+        (b"traceparent", TRACE),
+        (b"x-request-id", b"mine" * 100),
+    ]
     request = HTTPRequest("POST", "/", b"", Headers(fields), b"", "192.0.2.1")
     exchange = begin_http(request, StandInEngine(), loop, face=Face.HTTP, method="m")
     assert (exchange.credential, exchange.peer, exchange.method) == ("k", "192.0.2.1", "m")
     assert exchange.traceparent == TRACE.decode()
+    assert exchange.request_id == "mine" * 32
     assert exchange.started == loop.time()
     assert b"x-request-id: " + exchange.id.encode() in answer_head(exchange)
 

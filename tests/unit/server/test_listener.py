@@ -9,7 +9,8 @@ from tests.unit.server.peer import Peer, listening, request
 from tests.unit.server.test_connection import Held, echo
 
 from mcp_gateway.server.listener import HARD_MARGIN, HTTPListener
-from mcp_gateway.server.message import Bounds
+from mcp_gateway.server.message import Bounds, HTTPRequest
+from mcp_gateway.server.responder import Responder
 
 
 async def test_a_connection_over_the_bound_is_told_so_and_closed() -> None:
@@ -93,6 +94,27 @@ async def test_what_outlives_the_grace_is_cancelled_and_counted(
         assert app.cancelled == 3
         assert all(peer.transport.aborted for peer in peers)
         assert "cancelled exchanges" in caplog.text
+
+
+async def test_an_exchange_that_will_not_end_does_not_hold_up_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ended = asyncio.Event()
+
+    async def stubborn(_request: HTTPRequest, _responder: Responder) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await ended.wait()
+
+    async with listening(stubborn) as listener:
+        Peer(listener).transport.send(request())
+        await settle()
+        with caplog.at_level(logging.WARNING):
+            await listener.drain(1)
+        assert "exchanges did not end" in caplog.text
+        ended.set()
+        await settle()
 
 
 async def test_connections_that_come_while_draining_are_refused() -> None:

@@ -127,6 +127,13 @@ def test_made_up_origins_are_not_remembered_for_ever() -> None:
     assert len(guard._known) <= REMEMBERED  # the bound is what is tested
 
 
+def test_endless_names_are_refused_and_not_remembered() -> None:
+    guard = Guard(loopback=False, allowed_origins=["*"])
+    assert guard.judge(asked("h" * 300)).status == 421
+    assert guard.judge(asked("h", "https://" + "o" * 300)).status == 421
+    assert guard._known == {}
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [(b"localhost:9079", True), (b"[::1]", True), (b"example", False), (b"", False)],
