@@ -15,7 +15,6 @@ from typing import Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-
 from tests.cluster.program import Program
 from tests.support.port import free_port
 
