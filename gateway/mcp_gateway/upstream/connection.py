@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
@@ -35,6 +34,7 @@ from mcp_gateway.upstream.answer import Response, StreamedResponse
 from mcp_gateway.upstream.endpoint import Endpoint
 from mcp_gateway.upstream.http1 import MAX_BODY, MAX_HEAD, ResponseParser
 from mcp_gateway.upstream.socket_state import readable
+from mcp_gateway.upstream.timeouts import Timeouts
 
 __all__ = ["Connection", "Response", "State", "StreamedResponse", "Timeouts"]
 
@@ -55,23 +55,6 @@ class State(Enum):
     READY = "ready"
     DRAINING = "draining"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long an upstream may take, in seconds.
-
-    Attributes:
-        connect: until a connection is usable: name, TCP, proxy and TLS together.
-        first_byte: from the request's writing until the first byte of an answer.
-        idle: between two pieces of an answer. A reader that is slow itself does not count.
-        total: from the request's writing until the end of the answer.
-    """
-
-    connect: float = 5.0
-    first_byte: float = 60.0
-    idle: float = 120.0
-    total: float = 600.0
 
 
 class Connection(asyncio.Protocol):

@@ -30,6 +30,7 @@ from mcp_gateway.errors import (
 )
 from mcp_gateway.upstream.connection import Connection
 from mcp_gateway.upstream.endpoint import Endpoint
+from mcp_gateway.upstream.growth import Growth
 from mcp_gateway.upstream.lane import Lane, Lanes
 from mcp_gateway.upstream.lease import Lease
 from mcp_gateway.upstream.opener import ConnectError, Connector, Opener, copy_error
@@ -91,6 +92,7 @@ class Pool:
         self._opener = Opener(
             name, endpoints, connector, opened=self._opened, failed=self._failed, rng=rng
         )
+        self._growth = Growth(self._lanes, self._queue, self._stock, self._opener)
         self._state = PoolState.NEW
         self._counters = Counters()
         self._loop: asyncio.AbstractEventLoop
@@ -298,7 +300,7 @@ class Pool:
         place = self._lanes.find(lane, self._queue.waiting)
         # Who waits only for a connection to be opened does not count against `max_waiting`.
         spare = self._opener.connecting
-        if self._queue.size - spare < self._growth(place):
+        if self._queue.size - spare < self._growth.room(self._settings.capacity, place):
             spare += 1
         try:
             return self._queue.join(client, place.name, self._now(), spare=spare)
@@ -320,7 +322,7 @@ class Pool:
             if not self._assign(connection, now):
                 stock.idle[connection] = None
                 break
-        for _ in range(self._missing(now)):
+        for _ in range(self._growth.missing(self._settings.capacity, now)):
             self._opener.open(self._loop)
 
     def _assign(self, connection: Connection, now: float) -> bool:
@@ -336,29 +338,6 @@ class Pool:
                 self._counters.wait_sum += waited
                 self._counters.wait_count += 1
                 return True
-
-    def _missing(self, now: float) -> int:
-        """How many connections to begin opening, for those who wait."""
-        if not self._queue.size or self._state is PoolState.CLOSED:
-            return 0
-        if not self._opener.health.available(now):
-            # A provider that does not answer is not hammered: whoever has hope waits for that,
-            # and otherwise one try stands for all who wait.
-            return 0 if self._stock.open or self._opener.connecting else 1
-        wanted = 0
-        for name, waiting in self._queue.lanes():
-            lane = self._lanes.find(name, self._queue.waiting)
-            wanted += min(waiting, max(0, lane.limit.limit - lane.in_flight))
-        return min(wanted - self._opener.connecting, self._growth(self._root))
-
-    def _growth(self, lane: Lane) -> int:
-        """How many connections more may be opened for a lane."""
-        root, connecting = self._root, self._opener.connecting
-        return min(
-            self._settings.capacity - len(self._stock.open) - connecting,
-            root.limit.limit - root.in_flight - connecting,
-            lane.limit.limit - lane.in_flight - connecting,
-        )
 
     def _opened(self, connection: Connection) -> None:
         """A connection came about: for who waits, or to be kept."""
