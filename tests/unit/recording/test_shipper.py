@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -252,6 +254,25 @@ def test_drain_ships_what_is_left_and_ends(scene: Scene) -> None:
     scene.end()
     assert scene.log.watermark == 99
     assert scene.remote.closed == 1
+
+
+def test_drain_ships_what_came_while_a_round_was_under_way(scene: Scene) -> None:
+    drain = threading.Thread(target=scene.end)
+
+    def late(bodies: Sequence[str]) -> None:
+        if "1" in bodies:
+            with closing(sqlite3.connect(scene.path, isolation_level=None)) as other:
+                other.execute("INSERT INTO records (id, started, body) VALUES ('2', 0, '2')")
+            drain.start()
+            scene.until(scene.shipper._stopping.is_set)
+
+    scene.remote.error = late
+    scene.put(1)
+    scene.start()
+    scene.until(lambda: scene.remote.closed == 1)
+    drain.join(TIMEOUT)
+    assert scene.remote.bodies == ["1", "2"]
+    assert scene.log.watermark == 2
 
 
 def test_drain_ends_at_its_time_while_the_destination_is_away(scene: Scene) -> None:
