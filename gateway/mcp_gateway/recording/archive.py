@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mcp_gateway.errors import ConfigError
-from mcp_gateway.recording.spool import APPLICATION_ID
+from mcp_gateway.recording.spool_file import APPLICATION_ID
 
 
 def _decode(body: str) -> dict[str, Any]:

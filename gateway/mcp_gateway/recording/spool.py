@@ -9,7 +9,6 @@ at any instant leaves a readable file that holds everything that was committed.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -18,35 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mcp_gateway.errors import ConfigError
-
-APPLICATION_ID = 0x6D677770  # "mgwp": tells a spool from any other SQLite file
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL,
-    started REAL NOT NULL,
-    body TEXT NOT NULL
-);
-CREATE TABLE dead_letters (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL,
-    started REAL NOT NULL,
-    body TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    died REAL NOT NULL
-);
-CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO state VALUES ('watermark', 0);
-CREATE VIEW interactions AS SELECT
-    seq, id, datetime(started, 'unixepoch') AS started, body ->> 'client' AS client,
-    body ->> 'route' AS route, body ->> 'provider' AS provider, body ->> 'model' AS model,
-    body ->> 'status' AS status, body ->> 'error' AS error, body ->> 'total_ms' AS total_ms,
-    body ->> 'prompt_tokens' AS prompt_tokens,
-    body ->> 'completion_tokens' AS completion_tokens, body
-FROM records;
-"""
+from mcp_gateway.recording.spool_file import connect, lock, set_aside
 
 # One statement for many rows: sqlite3 lets go of the interpreter lock at every step, and
 # taking it back from a busy event loop can cost milliseconds. One step per 64 rows, not per row.
@@ -143,7 +114,7 @@ class Spool:
         self._wal = Path(f"{path}-wal")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(path)
+            self._lock = lock(path)
         except OSError as error:
             raise ConfigError(f"spool {path} cannot be used: {error.strerror}") from error
         try:
@@ -160,12 +131,12 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return _connect(self.path)
+            return connect(self.path)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise  # the disk's or the permissions' fault: nothing is wrong with the file
-            self.set_aside = _set_aside(self.path)
-            return _connect(self.path)
+            self.set_aside = set_aside(self.path)
+            return connect(self.path)
 
     def close(self) -> None:
         """Close the file and let another process have it. Idempotent."""
@@ -356,64 +327,3 @@ class SpoolReader:
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
-
-
-def _lock(path: Path) -> int:
-    """Claim the spool for this process; the claim ends with it, however it ends."""
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise ConfigError(
-            f"spool {path} belongs to another running gateway: give each its own spool.path"
-        ) from None
-    return lock
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    created = not path.exists()
-    if created:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # prompts are nobody else's
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-    try:
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    # Before the first page is written: pages freed by pruning can later leave the file.
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA temp_store = MEMORY")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        db.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-            f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        )
-        return
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    if application != APPLICATION_ID or version != SCHEMA_VERSION:
-        raise sqlite3.OperationalError("it is not a spool of this version of the gateway")
-    # A torn file shows here, where it can still be set aside.
-    db.execute("SELECT max(seq) FROM records").fetchone()
-    db.execute("SELECT max(seq) FROM dead_letters").fetchone()
-    db.execute("SELECT * FROM state").fetchall()
-
-
-def _set_aside(path: Path) -> Path:
-    """Move a file that is not a database out of the way; what is in it may still be saved."""
-    number = 0
-    while (aside := Path(f"{path}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        log = Path(f"{path}{suffix}")
-        if log.exists():
-            log.rename(f"{aside}{suffix}")
-    return aside
