@@ -20,6 +20,7 @@ GatewayError                          500  -32603
 │   ├─ Unauthenticated                401  401
 │   ├─ PermissionDenied               403  403
 │   ├─ InvalidArguments               400  400      a tool's arguments
+│   ├─ RequestCancelled               499  499
 │   ├─ NoRoute                        404  404
 │   ├─ RateLimited                    429  429
 │   └─ Overloaded                     503  503      another try may succeed
@@ -190,6 +191,13 @@ class Unauthenticated(RequestRefused):
 
 class PermissionDenied(RequestRefused):
     """The credential is known and does not allow this."""
+
+
+class RequestCancelled(RequestRefused):
+    """The client cancelled this request itself. The status is nginx's convention."""
+
+    http_status = 499
+    rpc_code = 499
 
 
 class InvalidArguments(RequestRefused):

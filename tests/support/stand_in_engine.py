@@ -82,6 +82,8 @@ class StandInEngine:
         refused = self.refuse(exchange)
         if refused is not None:
             raise refused
+        if exchange.invalid is not None:
+            raise exchange.invalid
         if exchange.operation is not Operation.CHAT:
             return None
         try:

@@ -17,6 +17,7 @@ import msgspec
 from mcp_gateway import __version__
 from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Spec
 from mcp_gateway.app.embedded import ChatStream, chat
+from mcp_gateway.app.link import OperatorLink
 from mcp_gateway.app.picture import (
     account_picture,
     account_samples,
@@ -25,6 +26,7 @@ from mcp_gateway.app.picture import (
 )
 from mcp_gateway.app.recording import Recording
 from mcp_gateway.app.simulators import Simulators
+from mcp_gateway.app.steering import Control
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.document import load, parse, parse_limits
 from mcp_gateway.config.secrets import SecretReader
@@ -52,6 +54,8 @@ class Gateway:
             with the gateway.
         listen: open the document's ports. Without, the gateway is only there for the code that
             holds it.
+        control: listen for an operator too.
+        bind: address to listen on where the document says 0.0.0.0.
 
     Raises (on entering):
         ConfigError: the document cannot be brought into force.
@@ -65,12 +69,16 @@ class Gateway:
         secrets: SecretReader | None = None,
         data_dir: Path | None = None,
         listen: bool = True,
+        control: Control | None = None,
+        bind: str = "",
     ) -> None:
         self.document = document
         self._secrets = secrets or SecretReader(None, {})
         self._data_dir = data_dir
         self._temporary: str | None = None
         self._listen = listen
+        self._control = control
+        self._bind = bind
         self._metrics = Registry()
         self._refused = self._metrics.counter(metric.CONFIG_REFUSED)
         self._lines = LineWriter(text=document.spec.logging.format == "text")
@@ -80,6 +88,7 @@ class Gateway:
         self._engine: Engine | None = None
         self._recording = Recording(self._secrets, document.metadata.name, lambda: self.data_dir)
         self._listeners: Listeners | None = None
+        self._link: OperatorLink | None = None
         self._draining = False
         self._started = time.time()
 
@@ -125,8 +134,12 @@ class Gateway:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where it listens: `websocket`, `http`, `openai`, `admin`; what is off is missing."""
-        return self._listeners.urls if self._listeners is not None else {}
+        """Where it listens: `websocket`, `http`, `openai`, `admin`, `control`.
+
+        What is off is missing.
+        """
+        urls = self._listeners.urls if self._listeners is not None else {}
+        return urls if self._link is None else {**urls, "control": self._link.url}
 
     @property
     def spool_path(self) -> Path | None:
@@ -157,6 +170,8 @@ class Gateway:
                 self._refused.add()
                 raise
             self.document = document
+            if self._listeners is not None:
+                self._listeners.apply(document.spec.server)
         log.info("document applied", extra={"fields": {"generation": self.engine.generation}})
 
     async def drain(self, grace: float) -> None:
@@ -171,6 +186,8 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Close everything now. Idempotent."""
+        if self._link is not None:
+            await self._link.aclose()
         if self._listeners is not None:
             await self._listeners.aclose()
         if self._engine is not None:
@@ -224,8 +241,10 @@ class Gateway:
         """`PUT /config`: check and apply a document; the generation it has here.
 
         Raises:
-            ConfigError: it is wrong; the one in force stays.
+            ConfigError: it is wrong, or documents come from an operator; the one in force stays.
         """
+        if self._link is not None:
+            self._link.refuse_others()
         try:
             loaded = parse(document, source="PUT /config")
         except ConfigError:
@@ -251,7 +270,17 @@ class Gateway:
             self._listeners = Listeners(
                 self.engine, self.document.spec.server, self, secrets=self._secrets
             )
-            await self._listeners.start()
+            await self._listeners.start(self._bind)
+        if self._control is not None:
+            self._link = OperatorLink(
+                self._control,
+                self.document,
+                self.apply,
+                engine=self.engine,
+                metrics=self._metrics,
+                secrets=self._secrets,
+            )
+            await self._link.start()
 
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)

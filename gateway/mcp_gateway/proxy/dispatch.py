@@ -58,7 +58,10 @@ class Dispatcher:
 
         Raises:
             NoRoute, NoProviderAvailable, UpstreamError, RemoteProtocolError, DeadlineExceeded
+            GatewayError: the exchange's own `invalid`.
         """
+        if exchange.invalid is not None:
+            raise exchange.invalid
         if exchange.operation is not Operation.CHAT:
             return None
         call = exchange.call

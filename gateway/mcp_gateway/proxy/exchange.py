@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mcp_gateway.errors import GatewayError
 from mcp_gateway.protocol.jsonrpc import MessageType
 from mcp_gateway.providers.base import ChatCall, Sink
 from mcp_gateway.proxy.pattern import Fullmatch
@@ -84,6 +85,8 @@ class Exchange:
         sink: where streamed events go; None means the client wants one whole answer.
         request_id: the JSON-RPC id as text, or the client's own request header.
         traceparent: W3C trace context as it came in, or empty.
+        invalid: what is wrong with the request itself. It still passes the layers, because who
+            may not ask at all is told that first; then this is raised.
 
     What is learned on the way:
         client, route, provider, model: who asked, and where it went.
@@ -110,6 +113,7 @@ class Exchange:
     sink: Sink | None = None
     request_id: str = ""
     traceparent: str = ""
+    invalid: GatewayError | None = None
 
     client: Client = ANONYMOUS
     route: str = ""

@@ -11,6 +11,7 @@ CLIENT_CLOSED = 499
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (asyncio.CancelledError, "cancelled"),
+    (errors.RequestCancelled, "cancelled"),
     (errors.Unauthenticated, "unauthenticated"),
     (errors.PermissionDenied, "denied"),
     (errors.NoRoute, "no_route"),

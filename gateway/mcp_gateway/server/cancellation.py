@@ -11,18 +11,10 @@ from __future__ import annotations
 
 import asyncio
 
-from mcp_gateway.errors import RequestRefused
 from mcp_gateway.protocol.jsonrpc import Id
 
 Key = tuple[str, str, Id]
 """Credential, address of the client, JSON-RPC id."""
-
-
-class RequestCancelled(RequestRefused):
-    """The client cancelled this request itself."""
-
-    http_status = 499
-    rpc_code = 499
 
 
 class Cancellations:

@@ -16,7 +16,7 @@ from mcp_gateway.protocol.event import Call, Notified
 from mcp_gateway.protocol.inbound import Session, receive_frame
 from mcp_gateway.protocol.jsonrpc import Id, Rejected
 from mcp_gateway.proxy.exchange import Exchange, Face
-from mcp_gateway.server.intake import begin
+from mcp_gateway.server.intake import begin, refuse
 from mcp_gateway.server.mcp import Channel, MCPService
 
 if TYPE_CHECKING:
@@ -152,12 +152,10 @@ class Conversation:
         self._channel.notify(answer)
 
     async def _reject(self, event: Rejected) -> None:
-        error = event.error
         try:
-            await self._service.engine.handle(self._begin(""))
-        except GatewayError as refused:
-            error = refused
-        self._channel.notify(outbound.error(event.id, error))
+            await refuse(self._service.engine, self._begin(""), event.error)
+        except GatewayError as error:
+            self._channel.notify(outbound.error(event.id, error))
 
     def _begin(self, method: str) -> Exchange:
         exchange = begin(

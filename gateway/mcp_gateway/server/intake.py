@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from asyncio import AbstractEventLoop
+from typing import NoReturn
 
 from mcp_gateway.errors import GatewayError, InvalidMessage, Unauthenticated
 from mcp_gateway.protocol.headers import Headers
@@ -93,6 +94,19 @@ def begin_http(
     if traceparent is not None and len(traceparent) == 55:  # W3C Trace Context §3.2, version 00
         exchange.traceparent = traceparent.decode("latin-1")
     return exchange
+
+
+async def refuse(engine: Engine, exchange: Exchange, error: GatewayError) -> NoReturn:
+    """Refuse a request that is wrong in itself, once the layers had their say.
+
+    Who may not ask at all is told that, and not what is wrong with the question.
+
+    Raises:
+        GatewayError: `error`, or what a layer said instead.
+    """
+    exchange.invalid = error
+    await engine.handle(exchange)
+    raise error
 
 
 def answer_head(exchange: Exchange, content_type: bytes = JSON) -> bytes:

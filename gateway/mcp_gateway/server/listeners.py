@@ -70,16 +70,19 @@ class Listeners:
             self._admin_face, Bounds(max_connections=ADMIN_CONNECTIONS, max_body=ADMIN_BODY)
         )
 
-    async def start(self) -> None:
+    async def start(self, bind: str = "") -> None:
         """Open both ports, and watch the certificate's files.
+
+        Args:
+            bind: address to listen on where the document says 0.0.0.0, all of this machine's.
 
         Raises:
             OSError: a port cannot be had.
         """
         server = self._server
         try:
-            await self.admin.start(server.admin_host, server.admin_port)
-            await self.main.start(server.host, server.port)
+            await self.admin.start(chosen(server.admin_host, bind), server.admin_port)
+            await self.main.start(chosen(server.host, bind), server.port)
         except BaseException:
             await self.aclose()
             raise
@@ -137,6 +140,11 @@ class Listeners:
         await self._supervisor.aclose()
         await self.main.aclose()
         await self.admin.aclose()
+
+
+def chosen(host: str, bind: str) -> str:
+    """The address to listen on: `bind`, where there is one and `host` means all of them."""
+    return bind if bind and host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
 
 
 def _authority(listener: HTTPListener) -> str:

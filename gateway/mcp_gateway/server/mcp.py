@@ -18,6 +18,7 @@ from mcp_gateway.protocol.jsonrpc import Id
 from mcp_gateway.providers.base import StreamEvent
 from mcp_gateway.proxy.exchange import Exchange, Operation
 from mcp_gateway.server.backend import Engine
+from mcp_gateway.server.intake import refuse
 
 
 class Channel(Protocol):
@@ -106,10 +107,7 @@ class MCPService:
         try:
             chat = self.engine.catalog.call_from_tool(call.tool, call.arguments)
         except GatewayError as error:
-            await self.engine.handle(exchange)
-            if isinstance(error, InvalidArguments):
-                return outbound.tool_error(call.id, call.era, error)
-            raise
+            return await self._refuse(call, exchange, error)
         if chat is None:
             return await self._models(call, exchange)
         exchange.operation = Operation.CHAT
@@ -124,6 +122,13 @@ class MCPService:
         assert answer is not None, "a chat that did not fail has an answer"
         total = self._loop.time() - exchange.started
         return outbound.chat_result(call.id, call.era, answer, exchange, total)
+
+    async def _refuse(self, call: Call, exchange: Exchange, error: GatewayError) -> bytes:
+        """Wrong arguments are a result that the model can read; the rest is raised."""
+        try:
+            await refuse(self.engine, exchange, error)
+        except InvalidArguments as invalid:
+            return outbound.tool_error(call.id, call.era, invalid)
 
     async def _models(self, call: Call, exchange: Exchange) -> bytes:
         exchange.operation = Operation.MODELS

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mcp_gateway.errors import GatewayError
+from mcp_gateway.errors import GatewayError, RequestCancelled
 from mcp_gateway.protocol import outbound, sse
 from mcp_gateway.protocol.event import Call, Notified, Replied
 from mcp_gateway.protocol.inbound import receive_http
@@ -17,7 +17,7 @@ from mcp_gateway.protocol.jsonrpc import MessageType, Rejected
 from mcp_gateway.protocol.status import http_status
 from mcp_gateway.protocol.versions import Era
 from mcp_gateway.proxy.exchange import Exchange, Face
-from mcp_gateway.server.cancellation import Cancellations, RequestCancelled
+from mcp_gateway.server.cancellation import Cancellations
 from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head
 from mcp_gateway.server.mcp import MCPService
 from mcp_gateway.server.message import EVENT_STREAM, JSON, HTTPRequest, error_body
@@ -104,14 +104,15 @@ class MCPOverHTTP:
         """Take in what is owed no result, once the layers agree."""
         era = event.era if isinstance(event, Notified) else Era.STATELESS
         exchange.kind = _kind(event)
+        exchange.invalid = event.error if isinstance(event, Rejected) else None
         try:
             await self._engine.handle(exchange)
         except GatewayError as error:
-            _respond_error(None, era, exchange, responder, error)
-            return
-        if isinstance(event, Rejected):
-            body = outbound.error(event.id, event.error)
-            responder.respond(event.status, error_head(exchange, event.error), body)
+            if isinstance(event, Rejected) and error is event.error:
+                body = outbound.error(event.id, error)
+                responder.respond(event.status, error_head(exchange, error), body)
+            else:
+                _respond_error(None, era, exchange, responder, error)
             return
         if isinstance(event, Notified) and event.cancels is not None:
             self._cancellations.cancel((exchange.credential, exchange.peer, event.cancels))

@@ -16,7 +16,7 @@ from mcp_gateway.errors import GatewayError, NoRoute
 from mcp_gateway.providers.base import StreamEvent
 from mcp_gateway.proxy.exchange import Exchange, Face, Operation
 from mcp_gateway.server.backend import Engine, Model
-from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head
+from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head, refuse
 from mcp_gateway.server.message import EVENT_STREAM, JSON, HTTPRequest
 from mcp_gateway.server.responder import Responder
 from mcp_gateway.server.stream import EventStream
@@ -108,10 +108,8 @@ class OpenAIFace:
             exchange.deadline = deadline_of(request.headers, exchange.started)
             try:
                 call = self._engine.catalog.call_from_openai(request.body)
-            except GatewayError:
-                # Who may not ask at all is told that, and not what is wrong with the question.
-                await self._engine.handle(exchange)
-                raise
+            except GatewayError as error:
+                await refuse(self._engine, exchange, error)
             exchange.operation = Operation.CHAT
             exchange.call = call
             if call.stream:

@@ -1,0 +1,131 @@
+"""The gateway's end of the control channel, for a gateway that an operator runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from mcp_gateway import __version__
+from mcp_gateway.api import MCPGateway
+from mcp_gateway.api.control import Config, Hello, ProbeResult, Refused, Report
+from mcp_gateway.app.steering import Control, Steering
+from mcp_gateway.concurrency.supervisor import Supervisor
+from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.errors import ConfigError
+from mcp_gateway.proxy.engine import Engine
+from mcp_gateway.proxy.probe import probe
+from mcp_gateway.server.control import ControlPort
+from mcp_gateway.telemetry import definitions as metric
+from mcp_gateway.telemetry.metrics import Registry
+
+NO_REQUEST = frozenset({"cancelled", "invalid"})
+"""Ends that say nothing about this gateway: the client left, or sent what is no request."""
+
+
+class OperatorLink:
+    """What the operator says and hears; a `server.control.ControlBackend`.
+
+    Args:
+        control: where it listens, and for whom.
+        document: what is in force.
+        apply: brings a document into force; raises `ConfigError`.
+        engine: has the accounts that are probed.
+        metrics: has the counts that are reported.
+        secrets: reads what documents name.
+
+    Raises:
+        ConfigError: a file of the control port is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        document: MCPGateway,
+        apply: Callable[[MCPGateway], Awaitable[None]],
+        *,
+        engine: Engine,
+        metrics: Registry,
+        secrets: SecretReader,
+    ) -> None:
+        self._control = control
+        self._engine = engine
+        self._metrics = metrics
+        self._since = time.time()
+        self._supervisor = Supervisor()
+        self._port = ControlPort(control.folder, self)
+        refused = metrics.counter(metric.CONFIG_REFUSED)
+        self.steering = Steering(
+            document, apply, refused.add, secrets, follow_secrets=control.owns_document
+        )
+        self.steering.tell = self._port.tell
+
+    async def start(self) -> None:
+        """Listen, and follow what is said.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        await self._port.start(self._control.host, self._control.port)
+        self._supervisor.start("follow the operator", self.steering.run)
+
+    @property
+    def url(self) -> str:
+        """Where the operator reaches it."""
+        host, port = self._port.address
+        return f"wss://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def aclose(self) -> None:
+        """Close the channels. Idempotent."""
+        await self._supervisor.aclose()
+        await self._port.aclose()
+
+    def refuse_others(self) -> None:
+        """Keep documents of anybody else out where the operator's alone count.
+
+        Raises:
+            ConfigError: they do.
+        """
+        if self._control.owns_document:
+            raise ConfigError(
+                "the document comes from the operator: change the MCPGateway resource instead"
+            )
+
+    # --- what the control port asks ------------------------------------------------------
+
+    def hello(self) -> Hello:
+        """See `ControlBackend`."""
+        return Hello(
+            pod=self._control.pod,
+            version=__version__,
+            generation=self.steering.generation,
+            epoch=self.steering.epoch,
+        )
+
+    def offer(self, config: Config) -> Refused | None:
+        """See `ControlBackend`."""
+        return self.steering.offer(config)
+
+    def report(self) -> Report:
+        """See `ControlBackend`."""
+        counted = self._metrics.counted(metric.REQUESTS).items()
+        ended = [(labels[-1], value) for labels, value in counted if labels[-1] not in NO_REQUEST]
+        return Report(
+            requests=int(sum(value for _, value in ended)),
+            errors=int(sum(value for status, value in ended if status != "ok")),
+            since=self._since,
+        )
+
+    async def probe(self, providers: Sequence[str]) -> list[ProbeResult]:
+        """See `ControlBackend`."""
+        return list(await asyncio.gather(*(self._probe(name) for name in dict.fromkeys(providers))))
+
+    async def _probe(self, name: str) -> ProbeResult:
+        account = self._engine.accounts.live.get(name)
+        if account is None:
+            message = f"generation {self.steering.generation} has no such provider"
+            return ProbeResult(provider=name, state="Unreachable", message=message)
+        routes = self._engine.snapshot.spec.routes
+        backends = [backend for route in routes for backend in route.backends]
+        models = {b.model for b in backends if b.provider == name and b.model is not None}
+        return await probe(account, models)
