@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mcp_gateway import __version__
 from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Spec
 from mcp_gateway.app.embedded import ChatStream, chat
-from mcp_gateway.app.link import OperatorLink
 from mcp_gateway.app.picture import (
     account_picture,
     account_samples,
@@ -37,6 +36,9 @@ from mcp_gateway.server.listeners import Listeners
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry, Sample
+
+if TYPE_CHECKING:
+    from mcp_gateway.app.link import OperatorLink
 
 log = logging.getLogger(__name__)
 
@@ -272,6 +274,9 @@ class Gateway:
             )
             await self._listeners.start(self._bind)
         if self._control is not None:
+            # Loaded only for an operator: a WebSocket server of its own takes 2 MiB.
+            from mcp_gateway.app.link import OperatorLink  # noqa: PLC0415
+
             self._link = OperatorLink(
                 self._control,
                 self.document,
@@ -320,3 +325,6 @@ class Gateway:
             yield metric.DOWNSTREAM_CONNECTIONS, ("http",), float(http)
             yield metric.DOWNSTREAM_CONNECTIONS, ("websocket",), float(listener.websockets)
             yield metric.REQUESTS_IN_FLIGHT, (), float(listener.exchanges)
+            yield metric.DOWNSTREAM_ACCEPTED, ("accepted",), float(listener.accepted)
+            yield metric.DOWNSTREAM_ACCEPTED, ("refused",), float(listener.refused)
+            yield metric.MALFORMED, (), float(listener.malformed)

@@ -7,6 +7,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from mcp_gateway.api import MCPGateway, Server
 from mcp_gateway.app import Gateway
+from mcp_gateway.app.steering import Control
 from mcp_gateway.cli import banner, terminal
 from mcp_gateway.cli.check import problem_table
 from mcp_gateway.config import document as documents
@@ -43,12 +45,16 @@ class Place:
         secrets_dir: folder of secrets; None where there is none.
         data_dir: folder of what the gateway keeps.
         server: fields of `spec.server` that take the place of the document's.
+        bind: address to listen on where the document says 0.0.0.0; or empty.
+        control: that there is an operator, and where to listen for it.
     """
 
     file: Path
     secrets_dir: Path | None
     data_dir: Path
     server: Mapping[str, Any]
+    bind: str = ""
+    control: Control | None = None
 
 
 class Service:
@@ -76,7 +82,13 @@ class Service:
     async def run(self, document: MCPGateway, *, as_json: bool) -> None:
         """Serve until a signal says to end, then drain."""
         secrets = self._secrets_watcher(document)
-        gateway = Gateway(document, secrets=self._secrets, data_dir=self._place.data_dir)
+        gateway = Gateway(
+            document,
+            secrets=self._secrets,
+            data_dir=self._place.data_dir,
+            control=self._place.control,
+            bind=self._place.bind,
+        )
         try:
             async with gateway:
                 self._listen_to_signals()
@@ -110,6 +122,8 @@ class Service:
 
     async def _reload(self, gateway: Gateway, secrets: FileWatcher) -> None:
         """Take the document up again whenever it, or a secret it names, changes."""
+        if self._place.control is not None and self._place.control.owns_document:
+            return  # the gateway follows its operator, and the secrets that documents name
         async with self._document_watcher:
             while True:
                 async with secrets:
@@ -159,6 +173,12 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def _allow_many_connections() -> None:
+    """Use as many files as the system lets this process have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def say_problems(problems: Sequence[Problem]) -> None:
     """Tell people what is wrong with a document."""
     terminal.say(problem_table(problems, sys.stderr))
@@ -192,6 +212,7 @@ async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
         http=urls.get("http", ""),
         openai=urls.get("openai", ""),
         admin=urls.get("admin", ""),
+        control=urls.get("control", ""),
         spool=str(gateway.spool_path or ""),
         providers={provider.name: provider.type for provider in document.spec.providers},
         api_key=gateway.generated_key,
@@ -228,6 +249,7 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
         say_problems(loaded.warnings)
     document = loaded.document
     logs.configure(document.spec.logging.level, text=document.spec.logging.format == "text")
+    _allow_many_connections()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(service.run(document, as_json=as_json))

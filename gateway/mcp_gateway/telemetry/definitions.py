@@ -141,6 +141,18 @@ DOWNSTREAM_CONNECTIONS = Metric(
     ("face",),
     (("face", ("http", "websocket")),),
 )
+DOWNSTREAM_ACCEPTED = Metric(
+    "mcp_gateway_downstream_connections_total",
+    "counter",
+    "Client connections on the main port; refused ones were over `maxConnections`.",
+    ("outcome",),
+    (("outcome", ("accepted", "refused")),),
+)
+MALFORMED = Metric(
+    "mcp_gateway_malformed_requests_total",
+    "counter",
+    "Requests that could not be read as HTTP; each is answered, and its connection closed.",
+)
 RECORDS = Metric(
     "mcp_gateway_records_total",
     "counter",

@@ -56,6 +56,10 @@ class Registry(Collector):
         cells = self._histograms.setdefault(metric, {})
         return cells.setdefault(labels, Histogram(metric.bounds))
 
+    def counted(self, metric: Metric) -> dict[Labels, float]:
+        """What the cells of one counter hold now, by their label values."""
+        return {labels: cell.value for labels, cell in self._counters.get(metric, {}).items()}
+
     def add_source(self, source: Callable[[], Iterable[Sample]]) -> None:
         """Read `source` at each scrape: gauges, and counters that somebody else keeps."""
         self._sources.append(source)
