@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp_gateway.api import MCPGateway
@@ -138,7 +138,8 @@ class Steering:
             ).document
         except InvalidDocument as exc:
             self._invalid()
-            self._refuse(config, exc.problems)
+            # One line of JSON has no lines to point at.
+            self._refuse(config, [replace(problem, line=None) for problem in exc.problems])
         else:
             self._watcher = self._watch(document)
             await self._bring_into_force(config, document)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp_gateway.app.steering import Control
 
 DESCRIPTION = """\
 Run a gateway as a document describes it.
@@ -28,6 +31,8 @@ signals:
 
 environment:
   MCP_GATEWAY_SECRETS_DIR, MCP_GATEWAY_DATA_DIR   where the options are not given
+  MCP_GATEWAY_BIND   address to listen on where the document says 0.0.0.0
+  POD_NAME           with --control-dir: what the operator calls this process
 
 exit status: 0 ended as asked · 1 failed · 2 the document is wrong · 130 ended at once"""
 
@@ -59,6 +64,21 @@ def register(commands: Any) -> None:
     group.add_argument(
         "--admin-port", type=int, metavar="N", help="spec.server.adminPort; 0: a free one"
     )
+    group = parser.add_argument_group("under an operator")
+    group.add_argument(
+        "--control-dir",
+        metavar="DIR",
+        type=Path,
+        help="listen for the operator over TLS, with DIR/tls.crt, DIR/tls.key and DIR/token",
+    )
+    group.add_argument(
+        "--control-port", type=int, metavar="N", help="where; default 9443, 0: a free one"
+    )
+    group.add_argument(
+        "--document-from-operator",
+        action="store_true",
+        help="read FILE at the start only: the operator sends every later document",
+    )
     parser.set_defaults(execute=execute, parser=parser)
 
 
@@ -66,14 +86,34 @@ def execute(args: argparse.Namespace) -> int:
     """Run until a signal; 2 where the document is wrong, before anything is started."""
     from mcp_gateway.cli.service import Place, run_service  # noqa: PLC0415
 
+    if args.document_from_operator and args.control_dir is None:
+        args.parser.error("--document-from-operator needs --control-dir")
     given = {"host": args.host, "port": args.port, "admin_port": args.admin_port}
     place = Place(
         file=args.file,
         secrets_dir=args.secrets_dir or _folder("MCP_GATEWAY_SECRETS_DIR"),
         data_dir=args.data_dir or data_dir(),
         server={name: value for name, value in given.items() if value is not None},
+        bind=os.environ.get("MCP_GATEWAY_BIND", ""),
+        control=_control(args),
     )
     return run_service(place, os.environ, as_json=args.json)
+
+
+def _control(args: argparse.Namespace) -> Control | None:
+    """Return how the operator reaches this process; None where there is no operator."""
+    from mcp_gateway.api.control import PORT  # noqa: PLC0415
+    from mcp_gateway.app.steering import Control  # noqa: PLC0415
+
+    if args.control_dir is None:
+        return None
+    return Control(
+        folder=args.control_dir,
+        host=os.environ.get("MCP_GATEWAY_BIND") or "0.0.0.0",  # noqa: S104 - of a pod
+        port=PORT if args.control_port is None else args.control_port,
+        pod=os.environ.get("POD_NAME", ""),
+        owns_document=args.document_from_operator,
+    )
 
 
 def data_dir() -> Path:

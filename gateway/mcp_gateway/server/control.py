@@ -181,14 +181,15 @@ class ControlPort:
 
     async def _serve(self, connection: ServerConnection) -> None:
         self._open.add(connection)
-        LOGGER.info("control channel opened", extra={"fields": {"peer": _peer(connection)}})
+        peer = {"fields": {"peer": _peer(connection)}}
+        LOGGER.info("control channel opened", extra=peer)
         try:
             await _Channel(connection, self._backend).run()
         except ConnectionClosed:
             pass
         finally:
             self._open.discard(connection)
-            LOGGER.info("control channel closed", extra={"fields": {"peer": _peer(connection)}})
+            LOGGER.info("control channel closed", extra=peer)
 
 
 class _BoundedConnection(ServerConnection):

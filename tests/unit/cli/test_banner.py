@@ -55,6 +55,7 @@ def test_the_json_has_every_address() -> None:
         "mcp_http": "http://127.0.0.1:8079/mcp",
         "openai": "http://127.0.0.1:8079/v1",
         "admin": "http://127.0.0.1:9079",
+        "control": None,
         "spool": None,
         "api_key": None,
         "providers": {"kimi": "kimi", "spare": "simulator"},
