@@ -40,6 +40,11 @@ def started(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
     return cluster.get("pod", name, namespace)
 
 
+def restarts(cluster: Cluster, namespace: str, name: str) -> int:
+    status = cluster.get("pod", name, namespace)["status"]
+    return int(status["containerStatuses"][0]["restartCount"])
+
+
 def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -139,7 +144,7 @@ def test_readiness_follows_its_probe(cluster: Cluster, namespace: str) -> None:
 
 def test_failing_liveness_restarts_the_container(cluster: Cluster, namespace: str) -> None:
     probe = {"httpGet": {"path": "/live", "port": "http"}, "periodSeconds": 1}
-    spec = pod_spec(livenessProbe={**probe, "failureThreshold": 1})
+    spec = pod_spec(livenessProbe={**probe, "failureThreshold": 2})
     cluster.apply(page_map("pages", live="yes"), pod("one", spec), namespace=namespace)
     started(cluster, namespace, "one")
     cluster.apply(page_map("pages", other="yes"), namespace=namespace)
