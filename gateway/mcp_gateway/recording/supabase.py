@@ -89,7 +89,7 @@ class SupabaseDestination:
 
     def credential_changed(self, key: str) -> None:
         """Use another key from the next call on."""
-        self._settings = replace(self._settings, key=key)
+        self._settings = replace(self._settings, key=key.strip())
         self._client = self._connect()
 
     def close(self) -> None:
