@@ -32,7 +32,7 @@ SKEW: Final = timedelta(hours=1)
 """So long ago a certificate begins, for clocks that are behind."""
 
 CERTIFICATE, KEY, FORMER = "tls.crt", "tls.key", "former.crt"
-TOKEN, AUTHORITY = "token", "ca.crt"  # noqa: S105 - the name of a key, not a token
+TOKEN, AUTHORITY = "token", "ca.crt"
 
 _LABEL: Final = 63
 _NAME: Final = 253
