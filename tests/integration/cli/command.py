@@ -14,7 +14,7 @@ from typing import IO
 
 from tests.support.process import python_environment
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,7 @@ def test_it_runs_answers_and_ends(place: Place, fast: SimulatorProcess) -> None:
 
     assert done.status == 0
     assert done.out.count("\n") == 1, "stdout is for the one line"
+    assert "cancelled exchanges" not in done.err
     assert Path(facts["spool"]).exists()
     listed = run("records", "list", "--spool", facts["spool"], "--json")
     assert len(json.loads(listed.out)["records"]) >= 4
