@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 from mcp_gateway.api.chat import ChatRequest, ChatResponse
 from mcp_gateway.client import answer
 from mcp_gateway.client.answer import Model
-from mcp_gateway.client.http import HTTPTransport
 from mcp_gateway.client.stream import ChatStream
 from mcp_gateway.client.transport import Settings, Transport
-from mcp_gateway.client.websocket import WebSocketTransport
 from mcp_gateway.client.wire import Progress, Result, ToolCall
 from mcp_gateway.errors import (
     ConnectionLost,
@@ -188,10 +186,15 @@ class Client:
 
 
 def _transport(settings: Settings) -> Transport:
+    # Each library takes longer to import than a request to answer, and only one is needed.
     parts = urlsplit(settings.url)
     if parts.hostname and (parts.port is None or parts.port):
         if parts.scheme in {"ws", "wss"}:
+            from mcp_gateway.client.websocket import WebSocketTransport  # noqa: PLC0415
+
             return WebSocketTransport(settings)
         if parts.scheme in {"http", "https"}:
+            from mcp_gateway.client.http import HTTPTransport  # noqa: PLC0415
+
             return HTTPTransport(settings)
     raise ValueError(f"expected a ws, wss, http or https URL, got {settings.url!r}")
