@@ -22,6 +22,7 @@ from mcp_gateway.app import Gateway
 from mcp_gateway.app.steering import Control
 from mcp_gateway.cli import banner, terminal
 from mcp_gateway.cli.check import problem_table
+from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config import document as documents
 from mcp_gateway.config.document import InvalidDocument, Loaded
 from mcp_gateway.config.problem import Problem
@@ -34,6 +35,7 @@ from mcp_gateway.telemetry import logs
 log = logging.getLogger(__name__)
 
 _MODELS_PATIENCE = 2.0
+_WATCH_SECRETS = "watch the secrets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Service:
         self._ends = asyncio.Event()
         # Looks at the file before it is read, so that no change falls between the two.
         self._document_watcher = FileWatcher([place.file], self._reloads.set)
+        self._secrets_watcher = FileWatcher([], self._reloads.set)
 
     def load(self) -> Loaded:
         """Read the document, with what the command line says over it.
@@ -81,26 +84,21 @@ class Service:
 
     async def run(self, document: MCPGateway, *, as_json: bool) -> None:
         """Serve until a signal says to end, then drain."""
-        secrets = self._secrets_watcher(document)
-        gateway = Gateway(
-            document,
-            secrets=self._secrets,
-            data_dir=self._place.data_dir,
-            control=self._place.control,
-            bind=self._place.bind,
-        )
+        self._secrets_watcher = self._watcher_of_secrets(document)
+        gateway = Gateway(document, secrets=self._secrets, data_dir=self._place.data_dir)
+        tasks = Supervisor()
         try:
             async with gateway:
                 self._listen_to_signals()
                 await self._announce(gateway, as_json=as_json)
-                _settle_memory()
-                async with asyncio.TaskGroup() as tasks:
-                    reloads = tasks.create_task(self._reload(gateway, secrets), name="reload")
-                    await self._ends.wait()
-                    reloads.cancel()
+                tasks.start("watch the document", self._document_watcher.run)
+                tasks.start("reload", lambda: self._reload(gateway, tasks))
+                await self._ends.wait()
+                await tasks.aclose()
                 log.info("draining", extra={"fields": {"grace": _grace(gateway)}})
         finally:
             # A second signal cancels the draining; what is open is closed all the same.
+            await tasks.aclose()
             await gateway.aclose()
 
     # --- signals -----------------------------------------------------------------------
@@ -120,36 +118,31 @@ class Service:
 
     # --- reload ------------------------------------------------------------------------
 
-    async def _reload(self, gateway: Gateway, secrets: FileWatcher) -> None:
+    async def _reload(self, gateway: Gateway, tasks: Supervisor) -> None:
         """Take the document up again whenever it, or a secret it names, changes."""
-        if self._place.control is not None and self._place.control.owns_document:
-            return  # the gateway follows its operator, and the secrets that documents name
-        async with self._document_watcher:
-            while True:
-                async with secrets:
-                    await self._reloads.wait()
-                self._reloads.clear()
-                secrets = await self._take_up(gateway)
+        while True:
+            tasks.start(_WATCH_SECRETS, self._secrets_watcher.run)
+            await self._reloads.wait()
+            self._reloads.clear()
+            await tasks.stop(_WATCH_SECRETS)
+            await self._take_up(gateway)
 
-    async def _take_up(self, gateway: Gateway) -> FileWatcher:
-        """Apply the document as it is now, and return what watches its secrets.
-
-        The watcher looks before the secrets are read, so that no change falls between the two.
-        """
-        watcher = self._secrets_watcher(gateway.document)
+    async def _take_up(self, gateway: Gateway) -> None:
+        """Apply the document as it is now, or log why not."""
+        # Secrets are looked at before they are read, so that no change falls between the two.
+        self._secrets_watcher = self._watcher_of_secrets(gateway.document)
         try:
             loaded = self.load()
-            watcher = self._secrets_watcher(loaded.document)
+            self._secrets_watcher = self._watcher_of_secrets(loaded.document)
             await gateway.apply(loaded.document)
-        except ConfigError as exc:
+        except (ConfigError, OSError) as exc:
             fields = {"file": str(self._place.file), "error": str(exc)}
             log.error("document refused, the last good one stays", extra={"fields": fields})
         else:
             for warning in loaded.warnings:
                 log.warning("document", extra={"fields": {"warning": str(warning)}})
-        return watcher
 
-    def _secrets_watcher(self, document: MCPGateway) -> FileWatcher:
+    def _watcher_of_secrets(self, document: MCPGateway) -> FileWatcher:
         return FileWatcher(self._secrets.files(document), self._reloads.set)
 
     # --- start -------------------------------------------------------------------------
