@@ -89,6 +89,8 @@ class Target:
         rollout: how `wanted` reaches the pods.
         pods: the pods there are, the ones being deleted too.
         credentials: what opens their control ports.
+        rejected: a generation that a canary took back before, as far as that was written down:
+            a new leader does not try it again. 0 for none.
     """
 
     wanted: Document
@@ -97,6 +99,7 @@ class Target:
     rollout: Rollout
     pods: tuple[Pod, ...]
     credentials: Credentials
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,10 @@ class FleetView:
     Attributes:
         pods: by pod name, for the pods of the last target.
         providers: results of the last probe, from one pod.
-        promoted: newest generation that may be written for pods that start: with `Immediate`
-            the wanted one at once, with `Canary` when the window has passed well.
+        promoted: newest generation that may be written for pods that start. With `Immediate`,
+            the wanted one when a pod took it, or when none is there to ask; with `Canary`, when
+            the window has passed well. One that every pod refused is never promoted, so that
+            pods that start late start.
         rejected: generation that a canary took back, 0 for none.
         rejection: why it was taken back.
     """
