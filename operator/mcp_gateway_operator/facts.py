@@ -89,8 +89,6 @@ class Target:
         rollout: how `wanted` reaches the pods.
         pods: the pods there are, the ones being deleted too.
         credentials: what opens their control ports.
-        rejected: a generation that a canary took back before, as far as that was written down:
-            a new leader does not try it again. 0 for none.
     """
 
     wanted: Document
@@ -99,7 +97,6 @@ class Target:
     rollout: Rollout
     pods: tuple[Pod, ...]
     credentials: Credentials
-    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +186,8 @@ class NoFleet:
         """Do nothing."""
 
     def view(self, key: Key) -> FleetView:
-        """Know nothing."""
-        return FleetView()
+        """Know nothing. Nobody could watch a canary, so all is promoted."""
+        return FleetView(promoted=2**53)
 
     def forget(self, key: Key) -> None:
         """Do nothing."""

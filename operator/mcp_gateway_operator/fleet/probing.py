@@ -18,26 +18,29 @@ WHILE_NOT: Final = 20.0
 ANSWER_WITHIN: Final = 45.0
 
 
+Subject = tuple[int, tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The last question, and what is known.
 
     Attributes:
-        subject: what was asked about, the generation and the providers: another one asks again.
+        subject: what was asked about, generation and providers: another one asks again.
         pod: who was asked; empty before the first time.
         id: of the question that is open; empty where none is.
         at: when.
         found: the last findings.
     """
 
-    subject: tuple[object, ...] = ()
+    subject: Subject = (0, ())
     pod: str = ""
     id: str = ""
     at: float = float("-inf")
     found: tuple[Probed, ...] = ()
 
 
-def due(asked: Asked, subject: tuple[object, ...], now: float) -> float:
+def due(asked: Asked, subject: Subject, now: float) -> float:
     """Seconds until the next question; 0.0 for now."""
     if asked.id:
         return max(0.0, asked.at + ANSWER_WITHIN - now)
@@ -64,7 +67,9 @@ def chosen(pods: Mapping[str, int], generation: int, last: str) -> str:
     return able[0] if able else ""
 
 
-def answered(asked: Asked, found: tuple[Probed, ...], names: tuple[str, ...]) -> Asked:
+def answered(asked: Asked, found: tuple[Probed, ...]) -> Asked:
     """Take the findings, in the document's order; a provider nobody spoke of keeps its last."""
     known = {probed.provider: probed for probed in (*asked.found, *found)}
-    return replace(asked, id="", found=tuple(known[name] for name in names if name in known))
+    return replace(
+        asked, id="", found=tuple(known[name] for name in asked.subject[1] if name in known)
+    )
