@@ -85,14 +85,20 @@ class Service:
     async def run(self, document: MCPGateway, *, as_json: bool) -> None:
         """Serve until a signal says to end, then drain."""
         self._secrets_watcher = self._watcher_of_secrets(document)
-        gateway = Gateway(document, secrets=self._secrets, data_dir=self._place.data_dir)
+        gateway = Gateway(
+            document,
+            secrets=self._secrets,
+            data_dir=self._place.data_dir,
+            control=self._place.control,
+            bind=self._place.bind,
+        )
         tasks = Supervisor()
         try:
             async with gateway:
                 self._listen_to_signals()
                 await self._announce(gateway, as_json=as_json)
-                tasks.start("watch the document", self._document_watcher.run)
-                tasks.start("reload", lambda: self._reload(gateway, tasks))
+                _settle_memory()
+                self._follow_files(gateway, tasks)
                 await self._ends.wait()
                 await tasks.aclose()
                 log.info("draining", extra={"fields": {"grace": _grace(gateway)}})
@@ -117,6 +123,13 @@ class Service:
         self._ends.set()
 
     # --- reload ------------------------------------------------------------------------
+
+    def _follow_files(self, gateway: Gateway, tasks: Supervisor) -> None:
+        control = self._place.control
+        if control is not None and control.owns_document:
+            return  # the gateway follows its operator, and the secrets that documents name
+        tasks.start("watch the document", self._document_watcher.run)
+        tasks.start("reload", lambda: self._reload(gateway, tasks))
 
     async def _reload(self, gateway: Gateway, tasks: Supervisor) -> None:
         """Take the document up again whenever it, or a secret it names, changes."""
