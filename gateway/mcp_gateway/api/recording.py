@@ -62,7 +62,11 @@ class Supabase(Model):
     """An API key. Best is one of a role that can only call the insert function, which
     `mcp-gateway supabase-schema` makes; the service role's works too, with a warning."""
 
-    table: Annotated[str, Field(max_length=63, pattern=TABLE)] = "interactions"
+    api_key: SecretSource | None = None
+    """The project's publishable key, where `key` is a token of the role that can only write:
+    Supabase's front door asks for a key of the project beside it. Without it: `key`."""
+
+    table: Annotated[str, Field(max_length=56, pattern=TABLE)] = "interactions"
     """The table, as `mcp-gateway supabase-schema` makes it."""
 
     batch: Annotated[int, Field(ge=1, le=10_000)] = 500
@@ -102,15 +106,19 @@ class RedactRule(Model):
     """An expression; every part of a text that it matches is replaced: `sk-[A-Za-z0-9]{20,}`.
     Unlike a route's, it may match anywhere."""
 
+    pattern: Literal["keys", "emails", "phones"] | None = None
+    """A ready-made expression: API keys and tokens, e-mail addresses, or telephone numbers in
+    their usual forms."""
+
     replacement: Annotated[str, Field(max_length=256)] = "[redacted]"
     """What stands there instead."""
 
     rules = (
         Rule(
-            ("path", "regex"),
-            lambda r: exactly_one(r.path, r.regex),
-            "has(self.path) != has(self.regex)",
-            "give exactly one of path and regex",
+            ("path", "regex", "pattern"),
+            lambda r: exactly_one(r.path, r.regex, r.pattern),
+            "[has(self.path), has(self.regex), has(self.pattern)].filter(x, x).size() == 1",
+            "give exactly one of path, regex and pattern",
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ class Gateway:
         self._simulators = Simulators()
         self._applying = asyncio.Lock()
         self._engine: Engine | None = None
-        self._recording = Recording(self._secrets, document.metadata.name, lambda: self.data_dir)
+        self._recording = Recording(self._secrets, socket.gethostname(), lambda: self.data_dir)
         self._listeners: Listeners | None = None
         self._link: OperatorLink | None = None
         self._draining = False
@@ -291,7 +292,7 @@ class Gateway:
         spec = await self._simulators.resolve(document.spec)
         self._recording.check(spec.recording)
         retired = self.engine.apply(spec, self._recording if spec.recording.enabled else None)
-        await self._recording.apply(spec.recording, spec.server.shutdown_grace)
+        await self._recording.apply(spec.recording)
         self._supervisor.start(
             f"retire what generation {self.engine.generation} replaced",
             lambda: self._retire(retired, spec),

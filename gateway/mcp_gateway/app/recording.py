@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,18 @@ from mcp_gateway.recording.recorder import Recorder
 from mcp_gateway.recording.setup import build, spool_path
 from mcp_gateway.recording.stats import RecorderStats
 
+CHANGE = 0.5
+"""Seconds one recorder gets to write and ship before another takes its place."""
+MAX_HELD = 10_000
+"""Records held back meanwhile; further ones are dropped."""
+
 
 class Recording:
     """Takes records for whatever recorder is in force.
 
     A spool has one writer, so a changed document closes one recorder before it opens the next;
-    records that come in between are held back and put into the new one.
+    records that come in between are held back and put into the new one. What the closed one had
+    not shipped yet is shipped by the next, which goes on at the spool's watermark.
 
     Args:
         secrets: reads the database's key.
@@ -32,6 +39,8 @@ class Recording:
         self._spec: RecordingSpec | None = None
         self._recorder: Recorder | None = None
         self._held: list[Record] | None = None
+        self._changed = asyncio.Event()
+        self._changed.set()
         self._key = ""
 
     @property
@@ -45,7 +54,7 @@ class Recording:
         """Take a record. Never waits, never raises; False where it was dropped, and counted."""
         if self._recorder is not None:
             return self._recorder.put(record)
-        if self._held is None:
+        if self._held is None or len(self._held) >= MAX_HELD:
             return False
         self._held.append(record)
         return True
@@ -56,10 +65,9 @@ class Recording:
         Raises:
             Overloaded: it could not be stored in time; what it records must not be answered.
         """
+        await self._changed.wait()
         if self._recorder is not None:
             await self._recorder.put_durably(record)
-        else:
-            self.put(record)
 
     def check(self, spec: RecordingSpec) -> None:
         """Find out what would keep `spec` from coming into force.
@@ -69,7 +77,7 @@ class Recording:
         """
         self._build(spec)
 
-    async def apply(self, spec: RecordingSpec, grace: float) -> None:
+    async def apply(self, spec: RecordingSpec) -> None:
         """Bring `spec`, which was checked, into force.
 
         Raises:
@@ -80,19 +88,16 @@ class Recording:
             return
         previous, self._recorder = self._recorder, None
         self._held = [] if spec.enabled else None
-        if previous is not None:
-            await previous.aclose(grace)
-        self._spec = spec
-        if not spec.enabled:
-            return
-        recorder = self._build(spec)
-        assert recorder is not None, "an enabled recording has a recorder"
-        self._key = self._read_key(spec)
-        await recorder.start()
-        held, self._held = self._held or [], None
-        self._recorder = recorder
-        for record in held:
-            recorder.put(record)
+        self._changed.clear()
+        try:
+            if previous is not None:
+                await previous.aclose(CHANGE)
+            self._spec = spec
+            if spec.enabled:
+                await self._open(spec)
+        finally:
+            self._held = None
+            self._changed.set()
 
     def stats(self) -> RecorderStats | None:
         """The state now; None where nothing is recorded."""
@@ -103,6 +108,15 @@ class Recording:
         if self._recorder is not None:
             await self._recorder.aclose(grace)
             self._recorder = None
+
+    async def _open(self, spec: RecordingSpec) -> None:
+        recorder = self._build(spec)
+        assert recorder is not None, "an enabled recording has a recorder"
+        self._key = self._read_key(spec)
+        await recorder.start()
+        self._recorder = recorder
+        for record in self._held or ():
+            recorder.put(record)
 
     def _follow_key(self, spec: RecordingSpec) -> None:
         key = self._read_key(spec)

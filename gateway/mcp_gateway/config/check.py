@@ -141,6 +141,7 @@ def secrets(document: MCPGateway) -> Iterator[tuple[Path, SecretSource]]:
         found.append(((*loc, "caBundle"), provider.ca_bundle))
         if provider.proxy is not None:
             found.append(((*loc, "proxy", "credentials"), provider.proxy.credentials))
-    if spec.recording.supabase is not None:
-        found.append((("spec", "recording", "supabase", "key"), spec.recording.supabase.key))
+    if (supabase := spec.recording.supabase) is not None:
+        found.append((("spec", "recording", "supabase", "key"), supabase.key))
+        found.append((("spec", "recording", "supabase", "apiKey"), supabase.api_key))
     return ((loc, source) for loc, source in found if source is not None)

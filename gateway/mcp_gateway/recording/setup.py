@@ -13,7 +13,7 @@ from mcp_gateway.errors import ConfigError
 from mcp_gateway.recording.destination import Destination
 from mcp_gateway.recording.encode import RecordEncoder
 from mcp_gateway.recording.recorder import Recorder, RecorderSettings
-from mcp_gateway.recording.redact import Redactor
+from mcp_gateway.recording.redact import Redactor, expressions
 from mcp_gateway.recording.shipper import Shipper, ShipperSettings
 from mcp_gateway.recording.spool import SpoolSettings
 
@@ -77,8 +77,14 @@ def redactor(rules: list[RedactRule]) -> Redactor | None:
         return None
     return Redactor(
         paths=[(rule.path, rule.replacement) for rule in rules if rule.path is not None],
-        expressions=[(rule.regex, rule.replacement) for rule in rules if rule.regex is not None],
+        expressions=[pair for rule in rules for pair in _expressions(rule)],
     )
+
+
+def _expressions(rule: RedactRule) -> list[tuple[str, str]]:
+    if rule.pattern is not None:
+        return expressions(rule.pattern, rule.replacement)
+    return [(rule.regex, rule.replacement)] if rule.regex is not None else []
 
 
 def _hash_key() -> bytes:
@@ -93,16 +99,17 @@ def _shipper(supabase: Supabase, read_secret: ReadSecret) -> Shipper:
             " install it with: pip install 'mcp-gateway[supabase]'"
         )
     key = read_secret(supabase.key).strip()
+    api_key = read_secret(supabase.api_key).strip() if supabase.api_key is not None else None
     settings = ShipperSettings(
         batch=supabase.batch,
         concurrency=supabase.concurrency,
         interval=supabase.interval,
         max_backoff=supabase.max_backoff,
     )
-    return Shipper(settings, lambda: _connect(supabase, key))
+    return Shipper(settings, lambda: _connect(supabase, key, api_key))
 
 
-def _connect(supabase: Supabase, key: str) -> Destination:
+def _connect(supabase: Supabase, key: str, api_key: str | None) -> Destination:
     # Here and not above: loading the client library costs 20 MiB and a second of a core.
     from mcp_gateway.recording.supabase import (  # noqa: PLC0415
         SupabaseDestination,
@@ -110,5 +117,11 @@ def _connect(supabase: Supabase, key: str) -> Destination:
     )
 
     return SupabaseDestination(
-        SupabaseSettings(url=supabase.url, key=key, table=supabase.table, timeout=supabase.timeout)
+        SupabaseSettings(
+            url=supabase.url,
+            key=key,
+            api_key=api_key,
+            table=supabase.table,
+            timeout=supabase.timeout,
+        )
     )

@@ -16,8 +16,9 @@ def test_content_is_kept_only_when_asked_for() -> None:
 def test_a_redaction_is_a_path_or_an_expression() -> None:
     assert RedactRule(path="messages[*].content").replacement == "[redacted]"
     assert RedactRule(regex="sk-[a-z]+").path is None
-    for given in ({}, {"path": "a", "regex": "b"}):
-        with pytest.raises(ValidationError, match="exactly one of path and regex"):
+    assert RedactRule(pattern="emails").regex is None
+    for given in ({}, {"path": "a", "regex": "b"}, {"path": "a", "pattern": "keys"}):
+        with pytest.raises(ValidationError, match="exactly one of path, regex and pattern"):
             RedactRule.model_validate(given)
 
 

@@ -76,7 +76,12 @@ def test_spool_is_in_the_data_folder_unless_the_document_says_where(tmp_path: Pa
 
 def test_rules_of_the_document_are_compiled() -> None:
     assert redactor([]) is None
-    rules = recording(redact=[{"path": "user", "replacement": "-"}, {"regex": "secret"}]).redact
+    rules = recording(
+        redact=[{"path": "user", "replacement": "-"}, {"regex": "secret"}, {"pattern": "emails"}]
+    ).redact
     redact = redactor(rules)
     assert redact is not None
-    assert redact.body(b'{"user":"u","text":"a secret"}') == b'{"user":"-","text":"a [redacted]"}'
+    assert (
+        redact.body(b'{"user":"u","text":"a secret a@b.cd"}')
+        == b'{"user":"-","text":"a [redacted] [redacted]"}'
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.middleware import Handler
@@ -43,15 +44,18 @@ class RecordingLayer:
             answer = await handler(exchange)
         except BaseException as error:
             if exchange.recorded:
-                self._put(self._record(exchange, None, error))
+                record = self._record(exchange, None, error)
+                if self._sync and isinstance(error, GatewayError):
+                    await self._recorder.put_durably(record)
+                else:
+                    self._put(record)
             raise
-        if not exchange.recorded:
-            return answer
-        record = self._record(exchange, answer, None)
-        if self._sync:
-            await self._recorder.put_durably(record)
-        else:
-            self._put(record)
+        if exchange.recorded:
+            record = self._record(exchange, answer, None)
+            if self._sync:
+                await self._recorder.put_durably(record)
+            else:
+                self._put(record)
         return answer
 
     def _record(
@@ -100,7 +104,7 @@ class RecordingLayer:
 def _keep_content(record: Record, exchange: Exchange, answer: ChatAnswer | None) -> None:
     call = exchange.call
     if exchange.kept.request and call is not None:
-        record.request = call.body if call.body is not None else call.fields["messages"]
+        record.request = call.body if call.body is not None else call.fields
     if exchange.kept.response:
         record.events = exchange.events or None
         if answer is not None and answer.body:
