@@ -184,6 +184,7 @@ class ControlPlane:
             "--authorization-mode=Node,RBAC",
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--allow-privileged=true",
+            "--kubelet-preferred-address-types=InternalIP",  # names of nodes resolve nowhere
             "--enable-admission-plugins=NodeRestriction",
         ]
 
