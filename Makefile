@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration lint format types bench generate clean
+.PHONY: help setup run test unit integration lint format types bench generate manifests clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: $(STAMP)  ## Measure CPU per request beside nginx
 
 generate: $(STAMP)  ## Rewrite the CRD and the reference pages from the code
 	@$(BIN)/python -m docs.generate
+
+manifests: $(STAMP)  ## Rewrite manifests/install.yaml from the charts (builds helm)
+	@$(BIN)/python -m tests.support.install_manifest
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache dist build

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from docs.chart_definition import chart_definition
 from docs.metrics_page import metrics_page
 from docs.resource_page import resource_page
 
@@ -17,6 +18,7 @@ from mcp_gateway.api import crd
 ROOT = Path(__file__).parent.parent
 
 FILES: dict[str, Callable[[], str]] = {
+    "charts/mcp-gateway-crds/templates/mcpgateways.yaml": chart_definition,
     "docs/reference/mcpgateway.md": resource_page,
     "docs/reference/metrics.md": metrics_page,
     "manifests/crds/mcpgateways.yaml": crd.to_yaml,
