@@ -95,6 +95,7 @@ class Recorder:
         subject: Subject,
         type_: Literal["Normal", "Warning"],
         reason: str,
+        *,
         action: str,
         note: str,
     ) -> None:

@@ -1,0 +1,387 @@
+"""What is true of a gateway: each condition a chain of pure checks, the first that speaks wins.
+
+A check looks at the facts and either gives a verdict or passes. A chain reads as the list of
+reasons a condition can have, most serious first, and ends with a check that always speaks.
+Every reason is described in the reference of conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from mcp_gateway_operator.facts import FleetView, Pod
+
+State = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far the workload is.
+
+    Attributes:
+        observed: its controller has seen what it is to be now.
+        total: pods there are.
+        updated: pods of the newest revision.
+        ready: pods that serve.
+        stuck: why it does not go on, or empty.
+    """
+
+    observed: bool = False
+    total: int = 0
+    updated: int = 0
+    ready: int = 0
+    stuck: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that conditions are judged by.
+
+    Attributes:
+        desired: pods there are to be.
+        rollout: how far the workload is; None where there is none.
+        pods: the pods there are.
+        generation: number of the configuration that pods are to run.
+        view: what the pods said of it.
+        paused: a person asked for the objects to be left alone.
+        invalid: what is wrong with the spec, or empty.
+        taken: objects of our names that are somebody else's.
+        refused: what the API server did not take, as sentences.
+        missing: Secrets and keys that are not there, as sentences.
+        unavailable: what was asked for of APIs that the cluster does not have.
+    """
+
+    desired: int = 1
+    rollout: Rollout | None = None
+    pods: Sequence[Pod] = ()
+    generation: int = 0
+    view: FleetView = field(default_factory=FleetView)
+    paused: bool = False
+    invalid: str = ""
+    taken: Sequence[str] = ()
+    refused: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    unavailable: Sequence[str] = ()
+
+    @property
+    def ready(self) -> int:
+        """Pods that serve."""
+        return self.rollout.ready if self.rollout else 0
+
+    @property
+    def live(self) -> list[Pod]:
+        """The pods that are to run the configuration: there, and not told to go."""
+        return [pod for pod in self.pods if not pod.deleting]
+
+    @property
+    def applied(self) -> int:
+        """Live pods that run the wanted configuration."""
+        states = (self.view.pods.get(pod.name) for pod in self.live)
+        return sum(state is not None and state.generation == self.generation for state in states)
+
+    @property
+    def spoken(self) -> bool:
+        """At least one live pod said what it runs."""
+        states = (self.view.pods.get(pod.name) for pod in self.live)
+        return any(state is not None and state.generation for state in states)
+
+    @property
+    def refusals(self) -> list[str]:
+        """What live pods said against the wanted configuration."""
+        return [
+            f"{pod.name}: {state.problem}"
+            for pod in self.live
+            if (state := self.view.pods.get(pod.name)) is not None
+            and self.generation
+            and state.refused == self.generation
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says.
+
+    Attributes:
+        state: of the condition.
+        reason: why, in CamelCase.
+        message: why, for people.
+    """
+
+    state: State
+    reason: str
+    message: str
+
+
+Check = Callable[[Facts], Verdict | None]
+
+
+def judge(facts: Facts) -> dict[str, Verdict]:
+    """Judge every condition."""
+    return {name: first(chain, facts) for name, chain in CHAINS.items()}
+
+
+def first(chain: Sequence[Check], facts: Facts) -> Verdict:
+    """Ask the checks in turn; the first that speaks is right."""
+    for check in chain:
+        if (verdict := check(facts)) is not None:
+            return verdict
+    raise AssertionError("a chain ends with a check that always speaks")
+
+
+def _spec_invalid(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        return Verdict(state, "InvalidSpec", facts.invalid) if facts.invalid else None
+
+    return check
+
+
+def _name_taken(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        if not facts.taken:
+            return None
+        what = f"{_list(facts.taken)} exists and is not this gateway's: rename one of them"
+        return Verdict(state, "NameTaken", what)
+
+    return check
+
+
+def _apply_refused(facts: Facts) -> Verdict | None:
+    if not facts.refused:
+        return None
+    return Verdict("True", "ApplyRefused", _list(facts.refused))
+
+
+def _no_workload(facts: Facts) -> Verdict | None:
+    if facts.rollout is not None:
+        return None
+    if facts.refused:
+        return Verdict("False", "ApplyRefused", _list(facts.refused))
+    return Verdict("False", "Creating", "the workload is not there yet")
+
+
+def _scaled_to_zero(facts: Facts) -> Verdict | None:
+    if facts.desired:
+        return None
+    return Verdict("False", "ScaledToZero", "replicas is 0: nothing serves")
+
+
+def _enough_ready(facts: Facts) -> Verdict | None:
+    if facts.ready < facts.desired:
+        return None
+    return Verdict("True", "Serving", f"{_of(facts.ready, facts.desired)} serve")
+
+
+def _missing_secret(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        return Verdict(state, "SecretMissing", _list(facts.missing)) if facts.missing else None
+
+    return check
+
+
+def _pod_failing(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        failing = [pod for pod in facts.live if pod.failing]
+        if not failing:
+            return None
+        pod = failing[0]
+        more = f" ({len(failing)} pods in all)" if len(failing) > 1 else ""
+        what = f"{pod.name}: {pod.failing}: {pod.message}".rstrip(": ") + more
+        return Verdict(state, pod.failing, what)
+
+    return check
+
+
+def _pods_starting(facts: Facts) -> Verdict:
+    return Verdict("False", "PodsNotReady", f"{_of(facts.ready, facts.desired)} serve")
+
+
+def _paused(facts: Facts) -> Verdict | None:
+    if not facts.paused:
+        return None
+    return Verdict("False", "Paused", "the annotation gateway.exai.dev/paused is true")
+
+
+def _creating(facts: Facts) -> Verdict | None:
+    if facts.rollout is not None:
+        return None
+    return Verdict("True", "Creating", "the workload is being made")
+
+
+def _stuck(facts: Facts) -> Verdict | None:
+    if facts.rollout is None or not facts.rollout.stuck:
+        return None
+    return Verdict("False", "ProgressDeadlineExceeded", facts.rollout.stuck)
+
+
+def _rolling_out(facts: Facts) -> Verdict | None:
+    rollout = facts.rollout
+    assert rollout is not None, "asked after _creating"
+    if rollout.observed and rollout.updated >= facts.desired and rollout.total <= facts.desired:
+        return None
+    what = f"{_of(rollout.updated, facts.desired)} are of the newest revision"
+    return Verdict("True", "RollingOut", what)
+
+
+def _starting(facts: Facts) -> Verdict | None:
+    if facts.ready >= facts.desired:
+        return None
+    return Verdict("True", "PodsStarting", f"{_of(facts.ready, facts.desired)} serve")
+
+
+def _pushing(facts: Facts) -> Verdict | None:
+    if not facts.spoken or facts.refusals or facts.applied >= len(facts.live):
+        return None
+    if facts.view.rejected == facts.generation:
+        return None
+    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
+    return Verdict("True", "ConfigRollingOut", what)
+
+
+def _complete(facts: Facts) -> Verdict:
+    return Verdict("False", "Complete", "nothing is under way")
+
+
+def _no_pods(facts: Facts) -> Verdict | None:
+    if facts.live:
+        return None
+    return Verdict("Unknown", "NoPods", "there is no pod that could run it")
+
+
+def _rolled_back(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        if not facts.generation or facts.view.rejected != facts.generation:
+            return None
+        return Verdict(state, "RolledBack", facts.view.rejection)
+
+    return check
+
+
+def _config_refused(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        refusals = facts.refusals
+        return Verdict(state, "ConfigRefused", _list(refusals)) if refusals else None
+
+    return check
+
+
+def _silent(facts: Facts) -> Verdict | None:
+    if facts.spoken:
+        return None
+    return Verdict("Unknown", "NotConnected", "no pod has said yet what it runs")
+
+
+def _applied_in_part(facts: Facts) -> Verdict | None:
+    if facts.applied >= len(facts.live):
+        return None
+    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
+    return Verdict("False", "Pending", what)
+
+
+def _applied(facts: Facts) -> Verdict:
+    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
+    return Verdict("True", "Applied", what)
+
+
+def _not_probed(facts: Facts) -> Verdict | None:
+    if facts.view.providers:
+        return None
+    return Verdict("Unknown", "NotProbed", "no pod has asked the providers yet")
+
+
+def _provider_failing(state: State) -> Check:
+    def check(facts: Facts) -> Verdict | None:
+        failing = [found for found in facts.view.providers if found.state != "Healthy"]
+        if not failing:
+            return None
+        said = [f"{found.provider}: {found.message or found.state}" for found in failing]
+        return Verdict(state, failing[0].state, _list(said))
+
+    return check
+
+
+def _providers_healthy(facts: Facts) -> Verdict:
+    names = ", ".join(found.provider for found in facts.view.providers)
+    return Verdict("True", "Healthy", f"{names} answered")
+
+
+def _api_missing(facts: Facts) -> Verdict | None:
+    if not facts.unavailable:
+        return None
+    return Verdict("True", "APIMissing", f"the cluster has no API for {_list(facts.unavailable)}")
+
+
+def _pods_missing(facts: Facts) -> Verdict | None:
+    rollout = facts.rollout
+    if rollout is None or facts.ready >= facts.desired:
+        return None
+    if rollout.stuck:
+        return Verdict("True", "ProgressDeadlineExceeded", rollout.stuck)
+    return None
+
+
+def _as_expected(facts: Facts) -> Verdict:
+    return Verdict("False", "AsExpected", "nothing is wrong")
+
+
+CHAINS: Final[dict[str, Sequence[Check]]] = {
+    "Ready": (
+        _spec_invalid("False"),
+        _name_taken("False"),
+        _no_workload,
+        _scaled_to_zero,
+        _enough_ready,
+        _missing_secret("False"),
+        _pod_failing("False"),
+        _pods_starting,
+    ),
+    "Progressing": (
+        _spec_invalid("False"),
+        _paused,
+        _creating,
+        _stuck,
+        _rolling_out,
+        _starting,
+        _pushing,
+        _complete,
+    ),
+    "ConfigApplied": (
+        _spec_invalid("False"),
+        _no_pods,
+        _rolled_back("False"),
+        _config_refused("False"),
+        _silent,
+        _applied_in_part,
+        _applied,
+    ),
+    "ProvidersReachable": (
+        _not_probed,
+        _provider_failing("False"),
+        _providers_healthy,
+    ),
+    "Degraded": (
+        _spec_invalid("True"),
+        _name_taken("True"),
+        _missing_secret("True"),
+        _apply_refused,
+        _api_missing,
+        _config_refused("True"),
+        _rolled_back("True"),
+        _pod_failing("True"),
+        _pods_missing,
+        _provider_failing("True"),
+        _as_expected,
+    ),
+}
+"""The conditions, each with its checks in the order they are asked."""
+
+
+def _of(some: int, all_: int) -> str:
+    return f"{some} of {all_} {'pod' if all_ == 1 else 'pods'}"
+
+
+def _list(sentences: Sequence[str]) -> str:
+    """Join a few, and say how many more there are."""
+    shown = "; ".join(sentences[:5])
+    return shown if len(sentences) <= 5 else f"{shown}; and {len(sentences) - 5} more"

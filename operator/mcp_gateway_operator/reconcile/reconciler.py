@@ -1,0 +1,232 @@
+"""One look at one gateway: observe everything, decide purely, apply the difference, say how it is.
+
+Level-triggered: a look does not ask why it happens, and one that is interrupted anywhere, by a
+failure or by `kill -9`, is made good by the next. What is as it should be costs no request.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from mcp_gateway.api import API_VERSION, KIND
+from mcp_gateway_operator import conditions, render
+from mcp_gateway_operator.cluster import Cluster, ClusterError, Recorder, Subject
+from mcp_gateway_operator.conditions import Facts
+from mcp_gateway_operator.facts import Fleet, Key, Target
+from mcp_gateway_operator.metrics import Metrics
+from mcp_gateway_operator.reconcile import status as status_of
+from mcp_gateway_operator.reconcile.configuration import Configuration
+from mcp_gateway_operator.reconcile.decide import identity, unwanted
+from mcp_gateway_operator.reconcile.keyring import Keyring
+from mcp_gateway_operator.reconcile.look import Look, Story
+from mcp_gateway_operator.reconcile.observe import rollout_of
+from mcp_gateway_operator.reconcile.store import Resource, Store
+from mcp_gateway_operator.reconcile.writer import Writer
+from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
+from mcp_gateway_operator.render.gateway import LONGEST_NAME, Gateway
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Makes the cluster as MCPGateways ask for it.
+
+    Args:
+        cluster: the API server.
+        store: what is known of it.
+        fleet: who talks to the pods.
+        recorder: takes Events.
+        metrics: where repairs are counted.
+        image: of gateways that name none.
+        namespace: where the operator runs.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        fleet: Fleet,
+        recorder: Recorder,
+        metrics: Metrics,
+        *,
+        image: str,
+        namespace: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.epoch = 0
+        self._cluster = cluster
+        self._store = store
+        self._fleet = fleet
+        self._recorder = recorder
+        self._image = image
+        self._namespace = namespace
+        self._clock = clock
+        self._keyring = Keyring(cluster, store, namespace, clock)
+        self._configuration = Configuration(cluster)
+        self._writer = Writer(cluster, store, metrics, self._tell)
+
+    async def begin(self, epoch: int) -> None:
+        """Get ready to lead.
+
+        Raises:
+            ClusterError: the operator's authority cannot be read or made.
+        """
+        self.epoch = epoch
+        await self._keyring.prepare()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at one gateway and make it so.
+
+        Returns:
+            Seconds until it should be looked at again; None when a change will tell.
+
+        Raises:
+            ClusterError: something is to be tried again.
+        """
+        resource = self._store.resources.get(key)
+        if resource is None or resource.deleting:
+            self._forget(key)
+            return None
+        look = Look(key, resource.uid)
+        content = resource.read()
+        gateway, invalid = _read(content)
+        if gateway is not None and not gateway.paused:
+            await self._make(gateway, look)
+            self._assign(gateway, look)
+        facts = self._facts(gateway, invalid, look)
+        await self._say(resource, content, gateway, facts)
+        if look.failure is not None:
+            raise look.failure
+        return look.again
+
+    def _forget(self, key: Key) -> None:
+        """The API server's collector takes the objects; here, memory and channels go."""
+        self._fleet.forget(key)
+        self._keyring.forget(key)
+        self._configuration.forget(key)
+        self._writer.forget(key)
+
+    async def _make(self, gateway: Gateway, look: Look) -> None:
+        """Apply what differs and take away what is wanted no longer."""
+        children = self._store.children(gateway.key)
+        try:
+            await self._keyring.prepare()
+            keys = await self._keyring.keys(gateway, children)
+            config = await self._configuration.of(
+                gateway, self._status(gateway.key), children, self._fleet.view(gateway.key)
+            )
+        except ClusterError as exc:
+            look.failed("reading", exc)
+            return
+        look.missing, look.credentials = keys.missing, keys.credentials
+        look.document, look.promoted = config.wanted, config.promoted
+        objects = [*keys.rendered, *render.objects(gateway, self._context(config.written))]
+        if not config.write:
+            held = ("ConfigMap", gateway.name + CONFIG_SUFFIX)
+            objects = [each for each in objects if identity(each) != held]
+            keys.wanted.add(held)
+        for each in objects:
+            await self._writer.write(each, look)
+        wanted = keys.wanted | {identity(each) for each in objects}
+        for child in unwanted(children, wanted, gateway.uid):
+            await self._writer.remove(child, look)
+
+    def _context(self, generation: int) -> render.Context:
+        return render.Context(
+            image=self._image,
+            operator_namespace=self._namespace,
+            apis=frozenset(self._store.apis),
+            generation=generation,
+        )
+
+    def _assign(self, gateway: Gateway, look: Look) -> None:
+        if look.document is None or look.credentials is None:
+            return
+        target = Target(
+            wanted=look.document,
+            promoted=look.promoted,
+            epoch=self.epoch,
+            rollout=gateway.spec.rollout,
+            pods=self._store.pods(gateway.key),
+            credentials=look.credentials,
+        )
+        self._fleet.assign(gateway.key, target)
+
+    def _facts(self, gateway: Gateway | None, invalid: str, look: Look) -> Facts:
+        status = self._status(look.key)
+        wanted = look.document.generation if look.document else status.get("configGeneration", 0)
+        return Facts(
+            desired=gateway.spec.replicas if gateway else 0,
+            rollout=rollout_of(self._store.children(look.key), look.uid),
+            pods=self._store.pods(look.key),
+            generation=wanted,
+            view=self._fleet.view(look.key),
+            paused=gateway is not None and gateway.paused,
+            invalid=invalid,
+            taken=tuple(look.taken),
+            refused=tuple(look.refused),
+            missing=tuple(look.missing),
+            unavailable=tuple(render.unavailable(gateway, self._context(0))) if gateway else (),
+        )
+
+    async def _say(
+        self,
+        resource: Resource,
+        content: Mapping[str, Any],
+        gateway: Gateway | None,
+        facts: Facts,
+    ) -> None:
+        """Write the status where it differs, and tell what changed."""
+        metadata = content["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
+        before = resource.read_status()
+        verdicts = conditions.judge(facts)
+        status = status_of.build(
+            key, metadata.get("generation", 0), facts, verdicts, before,
+            tls=gateway is not None and gateway.spec.server.tls is not None,
+            now=datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )  # fmt: skip
+        if status == before:
+            return
+        version = self._store.resources[key].version if key in self._store.resources else ""
+        written = await self._cluster.apply(
+            status_of.resource(key, version or resource.version, status), msgspec.Raw, sub="status"
+        )
+        self._store.put(msgspec.json.decode(written))
+        for story in status_of.stories(verdicts, before.get("conditions") or []):
+            self._tell(key, resource.uid, story)
+
+    def _tell(self, key: Key, uid: str, story: Story) -> None:
+        subject = Subject(API_VERSION, KIND, key.namespace, key.name, uid)
+        self._recorder.record(
+            subject, story.type, story.reason, action=story.action, note=story.note
+        )
+
+    def _status(self, key: Key) -> dict[str, Any]:
+        resource = self._store.resources.get(key)
+        return resource.read_status() if resource else {}
+
+
+def _read(content: Mapping[str, Any]) -> tuple[Gateway | None, str]:
+    """Read a resource; or what is wrong with it, which its API server did not see."""
+    try:
+        gateway = Gateway.read(content)
+    except ValidationError as exc:
+        problems = [
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in exc.errors(include_url=False, include_input=False)
+        ]
+        return None, "; ".join(problems[:5])
+    if len(gateway.name) > LONGEST_NAME or "." in gateway.name or not gateway.name[0].isalpha():
+        return None, (
+            f"metadata.name: a Service of this name must be possible: at most {LONGEST_NAME}"
+            " lower-case letters, digits and '-', a letter first"
+        )
+    return gateway, ""

@@ -1,0 +1,130 @@
+"""The status of a gateway, from the facts; written where it differs from what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from mcp_gateway.api import API_VERSION, KIND
+from mcp_gateway_operator.conditions import Facts, Verdict
+from mcp_gateway_operator.facts import Key, Probed
+from mcp_gateway_operator.reconcile.look import Story
+from mcp_gateway_operator.render.gateway import APPLICATION, INSTANCE_LABEL, MCP_PORT, NAME_LABEL
+
+_UNHURT: Final = frozenset({"Creating", "PodsNotReady", "ScaledToZero"})
+_FAILED: Final = frozenset({"Degraded"})
+_QUIET: Final = frozenset({"AsExpected", "Pending", "NotConnected", "NoPods", "NotProbed"})
+_TOLD: Final = ("Ready", "Degraded", "ConfigApplied", "ProvidersReachable")
+
+
+def build(
+    key: Key,
+    generation: int,
+    facts: Facts,
+    verdicts: Mapping[str, Verdict],
+    before: Mapping[str, Any],
+    *,
+    tls: bool,
+    now: str,
+) -> dict[str, Any]:
+    """Write the status.
+
+    Args:
+        key: whose it is.
+        generation: the spec's that was looked at.
+        facts: what is.
+        verdicts: what is thought of it.
+        before: the status there is, for the times of conditions that stay, and for what
+            others wrote about the providers.
+        tls: the main port speaks TLS.
+        now: RFC 3339.
+    """
+    scheme = "https" if tls else "http"
+    live = len(facts.live)
+    return {
+        "observedGeneration": generation,
+        "conditions": conditions(verdicts, before.get("conditions") or [], generation, now),
+        "replicas": facts.rollout.total if facts.rollout else 0,
+        "readyReplicas": facts.ready,
+        "selector": f"{NAME_LABEL}={APPLICATION},{INSTANCE_LABEL}={key.name}",
+        "endpoint": f"{scheme}://{key.name}.{key.namespace}.svc:{MCP_PORT}",
+        "configGeneration": facts.generation,
+        "configApplied": f"{facts.applied}/{live}" if facts.spoken or not live else "",
+        "providers": providers(facts.view.providers, before.get("providers") or []),
+    }
+
+
+def conditions(
+    verdicts: Mapping[str, Verdict],
+    before: Sequence[Mapping[str, Any]],
+    generation: int,
+    now: str,
+) -> list[dict[str, Any]]:
+    """Write the conditions; the time of one changes with its status only."""
+    known = {condition["type"]: condition for condition in before}
+    written = []
+    for name, verdict in verdicts.items():
+        old = known.get(name, {})
+        same = old.get("status") == verdict.state
+        written.append(
+            {
+                "type": name,
+                "status": verdict.state,
+                "reason": verdict.reason,
+                "message": verdict.message,
+                "lastTransitionTime": old["lastTransitionTime"] if same else now,
+                "observedGeneration": generation,
+            }
+        )
+    return written
+
+
+def providers(found: Sequence[Probed], before: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Write what is known of the providers; with no new probe, what was known."""
+    if not found:
+        return [dict(provider) for provider in before]
+    return [
+        {
+            "name": each.provider,
+            "reachable": each.state == "Healthy",
+            "message": each.message or each.state,
+        }
+        for each in found
+    ]
+
+
+def resource(key: Key, version: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The object to apply: refused where the resource is not as it was looked at."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "resourceVersion": version,
+        },
+        "status": dict(status),
+    }
+
+
+def stories(verdicts: Mapping[str, Verdict], before: Sequence[Mapping[str, Any]]) -> list[Story]:
+    """The changes that a person who asks what happened wants to read."""
+    known = {condition["type"]: condition for condition in before}
+    told: dict[tuple[str, str], Story] = {}
+    for name in _TOLD:
+        verdict, old = verdicts[name], known.get(name, {})
+        words = (verdict.state, verdict.reason, verdict.message)
+        changed = words != (old.get("status"), old.get("reason"), old.get("message"))
+        # A count that goes from 2 to 3 is progress, not news.
+        if old.get("reason") == verdict.reason and verdict.reason in _UNHURT:
+            changed = False
+        if changed and verdict.reason not in _QUIET:
+            # Two conditions that say the same say it once.
+            said = (verdict.reason, verdict.message)
+            told.setdefault(said, Story(_type(name, verdict), verdict.reason, name, said[1]))
+    return list(told.values())
+
+
+def _type(name: str, verdict: Verdict) -> Literal["Normal", "Warning"]:
+    bad = verdict.state == ("True" if name in _FAILED else "False")
+    return "Warning" if bad and verdict.reason not in _UNHURT else "Normal"
