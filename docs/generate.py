@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.chart_definition import chart_definition
+from docs.cli_page import cli_page
 from docs.metrics_page import metrics_page
 from docs.resource_page import resource_page
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 FILES: dict[str, Callable[[], str]] = {
     "charts/mcp-gateway-crds/templates/mcpgateways.yaml": chart_definition,
+    "docs/reference/cli.md": cli_page,
     "docs/reference/mcpgateway.md": resource_page,
     "docs/reference/metrics.md": metrics_page,
     "manifests/crds/mcpgateways.yaml": crd.to_yaml,
