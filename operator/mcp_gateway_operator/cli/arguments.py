@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from mcp_gateway import __version__
-from mcp_gateway_operator.cli import diff, render, status
+from mcp_gateway_operator.cli import diff, render, run, status
 
 DESCRIPTION = """\
 Runs MCPGateway resources in a Kubernetes cluster, and shows what it makes of them."""
@@ -53,4 +53,9 @@ def parser() -> Parser:
     return root
 
 
-REGISTER: Sequence[Callable[[Any], None]] = [status.register, render.register, diff.register]
+REGISTER: Sequence[Callable[[Any], None]] = [
+    run.register,
+    status.register,
+    render.register,
+    diff.register,
+]

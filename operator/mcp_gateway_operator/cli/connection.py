@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from mcp_gateway_operator.cli.terminal import Complaint
-from mcp_gateway_operator.cluster import Cluster, ClusterError, Forbidden, NoAccess, NotFound
+from mcp_gateway_operator.cluster import (
+    Access,
+    Cluster,
+    ClusterError,
+    Forbidden,
+    NoAccess,
+    NotFound,
+)
 from mcp_gateway_operator.cluster import find_access as _find_access
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.render.kind import Kind
@@ -44,7 +51,7 @@ def talk(
     """
 
     async def run() -> T:
-        async with Cluster(_access(args), Metrics()) as cluster:
+        async with Cluster(find_access(args), Metrics()) as cluster:
             return await work(cluster)
 
     try:
@@ -87,7 +94,7 @@ async def one(cluster: Cluster, kind: Kind, namespace: str | None, name: str) ->
     return found
 
 
-def _access(args: argparse.Namespace) -> Any:
+def find_access(args: argparse.Namespace) -> Access:
     """Find the way to the cluster as kubectl does: option, KUBECONFIG, home, this pod's account.
 
     Of several files in KUBECONFIG the first that exists is read.

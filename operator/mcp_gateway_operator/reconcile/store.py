@@ -160,9 +160,11 @@ class Store:
         ):
             self._on_change(key)
 
-    def drop(self, key: Key) -> None:
-        """An MCPGateway is gone."""
-        if self.resources.pop(key, None) is not None:
+    def drop(self, key: Key, uid: str = "") -> None:
+        """An MCPGateway is gone: the one of this uid, or whichever there was."""
+        known = self.resources.get(key)
+        if known is not None and uid in ("", known.uid):
+            del self.resources[key]
             self.use(key, ())
             self._on_change(key)
 

@@ -1,0 +1,253 @@
+"""The operator put together: watches fill the store, the store feeds the queue, a leader works."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import signal
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mcp_gateway_operator.cluster import (
+    Access,
+    Cluster,
+    ClusterError,
+    Leadership,
+    Recorder,
+    Reflector,
+)
+from mcp_gateway_operator.cluster.backoff import backoff
+from mcp_gateway_operator.cluster.item import Partial, PodItem, Workload
+from mcp_gateway_operator.facts import Fleet, Key
+from mcp_gateway_operator.handlers import watch
+from mcp_gateway_operator.metrics import Metrics
+from mcp_gateway_operator.probes import Probes
+from mcp_gateway_operator.reconcile import KeyQueue, Loop, Reconciler, Store
+from mcp_gateway_operator.render.gateway import MANAGED_BY_LABEL, MANAGER
+from mcp_gateway_operator.render.kind import (
+    CHILDREN,
+    DEPLOYMENT,
+    GATEWAY,
+    POD,
+    SECRET,
+    STATEFUL_SET,
+)
+from mcp_gateway_operator.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the operator runs.
+
+    Attributes:
+        namespaces: where it works; empty for the whole cluster.
+        namespace: where it is itself: its Lease, its authority.
+        image: container image of gateways that name none.
+        host: address of the port for probes and metrics.
+        port: that port; 0 lets the system choose.
+        workers: looks that may overlap.
+        resync: seconds between two looks at everything.
+        rate: requests a second to the API server.
+        burst: requests at once after a pause.
+    """
+
+    namespaces: tuple[str, ...]
+    namespace: str
+    image: str
+    host: str = "0.0.0.0"  # noqa: S104 - the kubelet probes from outside the pod
+    port: int = 8080
+    workers: int = 8
+    resync: float = 600.0
+    rate: float = 200.0
+    burst: int = 400
+
+
+class Operator:
+    """One replica of the operator.
+
+    Args:
+        settings: how it runs.
+        access: the way to the API server.
+        fleet: who talks to the pods.
+        metrics: its figures.
+    """
+
+    def __init__(self, settings: Settings, access: Access, fleet: Fleet, metrics: Metrics) -> None:
+        self._settings = settings
+        self._access = access
+        self._fleet = fleet
+        self._metrics = metrics
+        self._tasks = Tasks()
+        self._stop = asyncio.Event()
+        self._synced = False
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        self._cluster = Cluster(access, metrics, rate=settings.rate, burst=settings.burst)
+        self._queue = KeyQueue(metrics.queue_depth.set)
+        self._store = Store(self._queue.add)
+        self._recorder = Recorder(self._cluster, metrics, identity)
+        self._reconciler = Reconciler(
+            self._cluster, self._store, fleet, self._recorder, metrics,
+            image=settings.image, namespace=settings.namespace,
+        )  # fmt: skip
+        self._leadership = Leadership(
+            self._cluster, settings.namespace, identity, begin=self._begin, end=self._end
+        )
+        self._cluster.may_write = self._leadership.check
+
+    async def run(self) -> None:
+        """Run until a signal.
+
+        Raises:
+            Exception: kopf ended by itself; the process is to be started anew.
+        """
+        self._listen_to_signals()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._cluster)
+            await stack.enter_async_context(
+                Probes(
+                    self._metrics,
+                    dead=lambda: self._tasks.dead,
+                    ready=lambda: self._synced,
+                    host=self._settings.host,
+                    port=self._settings.port,
+                )
+            )
+            stack.push_async_callback(self._shut_down)
+            if await self._reached():
+                await self._work()
+
+    async def _work(self) -> None:
+        reflectors = list(self._reflectors())
+        for number, reflector in enumerate(reflectors):
+            self._tasks.start(f"watch {number} {reflector.kind.name}", reflector.run())
+        self._tasks.start("events", self._recorder.run())
+        loop = Loop(self._queue, self._reconciler, self._metrics, lambda: self._leadership.leading)
+        for number in range(self._settings.workers):
+            self._tasks.start(f"worker {number}", loop.run())
+        self._tasks.start("lead", self._lead(reflectors))
+        self._tasks.start("resync", self._resync())
+        # kopf last: at its end it cancels every task that was started after it.
+        ready = asyncio.Event()
+        kopf = asyncio.get_running_loop().create_task(
+            watch(
+                self._store, self._access, self._settings.namespaces,
+                ready=ready, stop=self._stop,
+            ),
+            name="kopf",
+        )  # fmt: skip
+        listening = asyncio.ensure_future(ready.wait())
+        await asyncio.wait({listening, kopf}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        self._listen_to_signals()  # which kopf has taken
+        await kopf
+
+    async def _lead(self, reflectors: Sequence[Reflector[Any]]) -> None:
+        """Take part in the election once the cluster was seen: a leader must know what is."""
+        for reflector in reflectors:
+            await reflector.synced.wait()
+        self._synced = True
+        log.info("synced", extra={"fields": {"gateways": len(self._store.resources)}})
+        # What was seen stays: the collector need not go through it at every turn.
+        gc.collect()
+        gc.freeze()
+        await self._leadership.run()
+
+    async def _begin(self, epoch: int) -> None:
+        self._metrics.leading.set(1)
+        self._metrics.epoch.set(epoch)
+        await self._reconciler.begin(epoch)
+        self._fleet.start(self._queue.add)
+        self._look_at_everything()
+
+    async def _end(self) -> None:
+        self._metrics.leading.set(0)
+        await self._fleet.aclose()
+
+    async def _resync(self) -> None:
+        """Look at everything now and then, whatever no watch has told."""
+        while True:
+            await asyncio.sleep(self._settings.resync * random.uniform(0.9, 1.1))
+            try:
+                await self._drop_vanished()
+            except ClusterError as exc:
+                log.warning("resync failed", extra={"fields": {"error": str(exc)}})
+            self._look_at_everything()
+
+    async def _drop_vanished(self) -> None:
+        """Find resources that were deleted while no watch was open: kopf does not tell of them."""
+        known = set(self._store.resources)
+        for scope in self._scopes():
+            there: set[Key] = set()
+            async for items, _ in self._cluster.list(GATEWAY, scope, Partial, partial=True):
+                there |= {Key(item.metadata.namespace, item.metadata.name) for item in items}
+            within = {key for key in known if scope is None or key.namespace == scope}
+            for key in within - there:
+                self._store.drop(key)
+
+    def _look_at_everything(self) -> None:
+        self._metrics.gateways.set(len(self._store.resources))
+        for key in self._store.resources:
+            self._queue.add(key)
+
+    def _reflectors(self) -> Iterator[Reflector[Any]]:
+        for scope in self._scopes():
+            for kind in CHILDREN:
+                if kind is SECRET:  # those that people make too; never their content
+                    yield Reflector(
+                        self._cluster, kind, Partial, self._store, namespace=scope, partial=True
+                    )
+                elif kind in (DEPLOYMENT, STATEFUL_SET):
+                    yield Reflector(
+                        self._cluster, kind, Workload, self._store,
+                        namespace=scope, selector=SELECTOR,
+                    )  # fmt: skip
+                else:
+                    yield Reflector(
+                        self._cluster, kind, Partial, self._store,
+                        namespace=scope, selector=SELECTOR, partial=True,
+                    )  # fmt: skip
+            yield Reflector(
+                self._cluster, POD, PodItem, self._store, namespace=scope, selector=SELECTOR
+            )
+
+    def _scopes(self) -> Sequence[str | None]:
+        return self._settings.namespaces or (None,)
+
+    async def _reached(self) -> bool:
+        """Wait for the API server; false when a signal came first."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                await self._cluster.request("get", "GET", "/version", urgent=True, within=5.0)
+                return True
+            except ClusterError as exc:
+                failures += 1
+                log.warning("API server not reached", extra={"fields": {"error": str(exc)}})
+            try:
+                async with asyncio.timeout(backoff(failures, most=10.0)):
+                    await self._stop.wait()
+            except TimeoutError:
+                continue
+        return False
+
+    async def _shut_down(self) -> None:
+        """End the work, then hand the Lease over, so that nobody starts before we have ended."""
+        await self._tasks.aclose()
+        await self._recorder.drain()
+        await self._leadership.release()
+        log.info("ended")
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
