@@ -1,5 +1,31 @@
-"""Fixtures that tests of several kinds share."""
+"""Fixtures and options that tests of several kinds share."""
 
 from __future__ import annotations
 
+import pytest
+
 pytest_plugins = ["tests.support.kubernetes"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option without which nothing needs root."""
+    parser.addoption(
+        "--e2e",
+        action="store_true",
+        help="also run the tests that need a full node (root), or the cluster of TEST_KUBECONFIG",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker that goes with the option."""
+    config.addinivalue_line("markers", "e2e: needs real containers; runs with --e2e only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a full node unless it is asked for."""
+    if config.getoption("--e2e"):
+        return
+    skip = pytest.mark.skip(reason="needs --e2e")
+    for item in items:
+        if item.get_closest_marker("e2e") is not None:
+            item.add_marker(skip)
