@@ -18,6 +18,8 @@ import mcp_gateway
 
 SECTIONS = ("requests", "chunks", "latency", "memory")
 DESCRIPTOR_LIMIT = 8_192
+QUIET_CHECK = 2.0
+QUIET = 0.05
 
 
 def say(message: str) -> None:
@@ -96,6 +98,9 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print, and keep what was asked to be kept."""
     args = arguments(argv)
     machine.allow_descriptors(DESCRIPTOR_LIMIT)
+    others = machine.busy(QUIET_CHECK)
+    if others > QUIET:
+        say(f"others use {others:.0%} of these cores: times will be off, CPU figures less so")
     with tempfile.TemporaryDirectory(prefix="mcp-gateway-bench-") as folder:
         peers = Peers(Path(folder), say)
         with machine.pinned(peers.load_core):
@@ -103,6 +108,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(uvloop.run(hotspots.profile(peers, Path(folder), args.requests, say)))
                 return 0
             result = uvloop.run(measured(peers, args))
+    result.about["used by others before the start"] = f"{others:.0%}"
     print(report.as_text(result))
     complete = set(args.sections) == set(SECTIONS)
     name = args.save or (mcp_gateway.__version__ if complete else "")

@@ -78,6 +78,22 @@ def allow_descriptors(wanted: int) -> int:
     return target
 
 
+def busy(seconds: float) -> float:
+    """Watch for `seconds` and return which part of the allowed cores' time was used, 0 to 1."""
+    before = _idle_seconds()
+    time.sleep(seconds)
+    idle = _idle_seconds() - before
+    return min(1.0, max(0.0, 1.0 - idle / (seconds * len(os.sched_getaffinity(0)))))
+
+
+def _idle_seconds() -> float:
+    allowed = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    lines = (line.split() for line in (PROC / "stat").read_text().splitlines())
+    # proc(5): user, nice, system, idle, iowait, ... in ticks.
+    ticks = sum(int(line[4]) + int(line[5]) for line in lines if line[0] in allowed)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def description() -> dict[str, str]:
     """Say what kind of machine this is, without saying which."""
     model = "unknown processor"
