@@ -50,21 +50,20 @@ def talk(
         Complaint: there is no cluster, or it refused.
     """
 
+    access = find_access(args, failed=failed)
+
     async def run() -> T:
-        async with Cluster(find_access(args), Metrics()) as cluster:
+        async with Cluster(access, Metrics()) as cluster:
             return await work(cluster)
 
     try:
         return asyncio.run(run())
-    except NoAccess as exc:
-        raise Complaint(str(exc), "name a cluster with --kubeconfig FILE", status=failed) from exc
     except Forbidden as exc:
         hint = "kubectl auth can-i --list shows what you may do"
         raise Complaint(str(exc), hint, status=failed) from exc
     except NotFound as exc:
-        hint = (
-            "is the chart mcp-gateway-crds installed? kubectl get crd mcpgateways.gateway.exai.dev"
-        )
+        unknown = "could not find the requested resource" in str(exc)
+        hint = "install the chart mcp-gateway-crds: MCPGateway is not known here" if unknown else ""
         raise Complaint(str(exc), hint, status=failed) from exc
     except ClusterError as exc:
         raise Complaint(str(exc), status=failed) from exc
@@ -94,10 +93,13 @@ async def one(cluster: Cluster, kind: Kind, namespace: str | None, name: str) ->
     return found
 
 
-def find_access(args: argparse.Namespace) -> Access:
+def find_access(args: argparse.Namespace, *, failed: int = 1) -> Access:
     """Find the way to the cluster as kubectl does: option, KUBECONFIG, home, this pod's account.
 
     Of several files in KUBECONFIG the first that exists is read.
+
+    Raises:
+        Complaint: there is none.
     """
     named: str = args.kubeconfig or ""
     if not named:
@@ -106,4 +108,7 @@ def find_access(args: argparse.Namespace) -> Access:
     home = Path.home() / ".kube" / "config"
     if not named and IN_A_POD not in os.environ and home.exists():
         named = str(home)
-    return _find_access(named, os.environ, args.context)
+    try:
+        return _find_access(named, os.environ, args.context)
+    except NoAccess as exc:
+        raise Complaint(str(exc), "name a cluster with --kubeconfig FILE", status=failed) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from mcp_gateway import __version__
@@ -24,6 +25,7 @@ signals:
 
 exit status: 0 ended as asked · 1 failed · 2 wrong usage"""
 
+BIND = "MCP_GATEWAY_BIND"
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -45,7 +47,8 @@ def register(commands: Any) -> None:
         help="container image of gateways that name none (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--host", default="0.0.0.0",  # noqa: S104 - the kubelet probes from outside
+        # The kubelet probes from outside the pod. The variable is for pods that share a network.
+        "--host", default=os.environ.get(BIND) or "0.0.0.0",  # noqa: S104
         metavar="ADDRESS", help="of the port for probes and metrics (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
