@@ -44,7 +44,9 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
 {{- define "operator.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- $restricted := dict
+    "allowPrivilegeEscalation" false
+    "readOnlyRootFilesystem" true
+    "capabilities" (dict "drop" (list "ALL")) -}}
+{{- toYaml (mergeOverwrite $restricted .Values.containerSecurityContext) -}}
 {{- end }}
