@@ -94,6 +94,7 @@ class Operator:
         self._cluster = Cluster(access, metrics, rate=settings.rate, burst=settings.burst)
         self._queue = KeyQueue(metrics.queue_depth.set)
         self._store = Store(self._queue.add)
+        metrics.gateways.set_function(lambda: len(self._store.resources))
         self._recorder = Recorder(self._cluster, metrics, identity)
         self._reconciler = Reconciler(
             self._cluster, self._store, fleet, self._recorder, metrics,
@@ -113,7 +114,7 @@ class Operator:
         self._listen_to_signals()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._cluster)
-            await stack.enter_async_context(
+            probes = await stack.enter_async_context(
                 Probes(
                     self._metrics,
                     dead=lambda: self._tasks.dead,
@@ -123,6 +124,7 @@ class Operator:
                 )
             )
             stack.push_async_callback(self._shut_down)
+            log.info("listening", extra={"fields": {"port": probes.port}})
             if await self._reached():
                 await self._work()
 
@@ -156,7 +158,7 @@ class Operator:
         for reflector in reflectors:
             await reflector.synced.wait()
         self._synced = True
-        log.info("synced", extra={"fields": {"gateways": len(self._store.resources)}})
+        log.info("synced")
         # What was seen stays: the collector need not go through it at every turn.
         gc.collect()
         gc.freeze()
@@ -195,7 +197,6 @@ class Operator:
                 self._store.drop(key)
 
     def _look_at_everything(self) -> None:
-        self._metrics.gateways.set(len(self._store.resources))
         for key in self._store.resources:
             self._queue.add(key)
 

@@ -170,7 +170,7 @@ def _scaled_to_zero(facts: Facts) -> Verdict | None:
 def _enough_ready(facts: Facts) -> Verdict | None:
     if facts.ready < facts.desired:
         return None
-    return Verdict("True", "Serving", f"{_of(facts.ready, facts.desired)} serve")
+    return Verdict("True", "Serving", _serving(facts))
 
 
 def _missing_secret(state: State) -> Check:
@@ -194,7 +194,7 @@ def _pod_failing(state: State) -> Check:
 
 
 def _pods_starting(facts: Facts) -> Verdict:
-    return Verdict("False", "PodsNotReady", f"{_of(facts.ready, facts.desired)} serve")
+    return Verdict("False", "PodsNotReady", _serving(facts))
 
 
 def _paused(facts: Facts) -> Verdict | None:
@@ -220,14 +220,14 @@ def _rolling_out(facts: Facts) -> Verdict | None:
     assert rollout is not None, "asked after _creating"
     if rollout.observed and rollout.updated >= facts.desired and rollout.total <= facts.desired:
         return None
-    what = f"{_of(rollout.updated, facts.desired)} are of the newest revision"
+    what = f"pods of the newest revision: {rollout.updated} of {facts.desired}"
     return Verdict("True", "RollingOut", what)
 
 
 def _starting(facts: Facts) -> Verdict | None:
     if facts.ready >= facts.desired:
         return None
-    return Verdict("True", "PodsStarting", f"{_of(facts.ready, facts.desired)} serve")
+    return Verdict("True", "PodsStarting", _serving(facts))
 
 
 def _pushing(facts: Facts) -> Verdict | None:
@@ -235,8 +235,7 @@ def _pushing(facts: Facts) -> Verdict | None:
         return None
     if facts.view.rejected == facts.generation:
         return None
-    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
-    return Verdict("True", "ConfigRollingOut", what)
+    return Verdict("True", "ConfigRollingOut", _running(facts))
 
 
 def _complete(facts: Facts) -> Verdict:
@@ -275,13 +274,11 @@ def _silent(facts: Facts) -> Verdict | None:
 def _applied_in_part(facts: Facts) -> Verdict | None:
     if facts.applied >= len(facts.live):
         return None
-    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
-    return Verdict("False", "Pending", what)
+    return Verdict("False", "Pending", _running(facts))
 
 
 def _applied(facts: Facts) -> Verdict:
-    what = f"{_of(facts.applied, len(facts.live))} run configuration {facts.generation}"
-    return Verdict("True", "Applied", what)
+    return Verdict("True", "Applied", _running(facts))
 
 
 def _not_probed(facts: Facts) -> Verdict | None:
@@ -303,7 +300,7 @@ def _provider_failing(state: State) -> Check:
 
 def _providers_healthy(facts: Facts) -> Verdict:
     names = ", ".join(found.provider for found in facts.view.providers)
-    return Verdict("True", "Healthy", f"{names} answered")
+    return Verdict("True", "Healthy", f"answered: {names}")
 
 
 def _api_missing(facts: Facts) -> Verdict | None:
@@ -377,8 +374,12 @@ CHAINS: Final[dict[str, Sequence[Check]]] = {
 """The conditions, each with its checks in the order they are asked."""
 
 
-def _of(some: int, all_: int) -> str:
-    return f"{some} of {all_} {'pod' if all_ == 1 else 'pods'}"
+def _serving(facts: Facts) -> str:
+    return f"pods that serve: {facts.ready} of {facts.desired}"
+
+
+def _running(facts: Facts) -> str:
+    return f"pods with configuration {facts.generation}: {facts.applied} of {len(facts.live)}"
 
 
 def _list(sentences: Sequence[str]) -> str:

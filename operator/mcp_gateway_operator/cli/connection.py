@@ -49,7 +49,6 @@ def talk(
     Raises:
         Complaint: there is no cluster, or it refused.
     """
-
     access = find_access(args, failed=failed)
 
     async def run() -> T:

@@ -49,7 +49,7 @@ class _ListMetadata(msgspec.Struct, rename={"version": "resourceVersion", "token
 
 class _Page(msgspec.Struct, Generic[T]):
     metadata: _ListMetadata
-    items: list[T] = []
+    items: list[T] | None = None  # what Go has none of is null
 
 
 class Cluster:
@@ -120,7 +120,7 @@ class Cluster:
                 accept=PARTIAL_LIST if partial else JSON,
             )  # fmt: skip
             found = decoder.decode(answer)
-            yield found.items, found.metadata.version
+            yield found.items or [], found.metadata.version
             if not found.metadata.token:
                 return
             params["continue"] = found.metadata.token
@@ -232,7 +232,7 @@ class Cluster:
         try:
             async with self._connected.get(
                 self.access.server + kind.path(namespace), params=params, timeout=timeout,
-                headers=self._headers(PARTIAL_LIST if partial else JSON),
+                headers=self._headers(PARTIAL if partial else JSON),
             ) as response:  # fmt: skip
                 self._count("watch", response.status)
                 if response.status >= 400:

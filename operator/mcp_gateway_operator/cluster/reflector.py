@@ -11,7 +11,7 @@ import msgspec
 
 from mcp_gateway_operator.cluster.backoff import backoff
 from mcp_gateway_operator.cluster.client import Cluster
-from mcp_gateway_operator.cluster.error import ClusterError, Gone, NotFound
+from mcp_gateway_operator.cluster.error import ClusterError, Gone, NotFound, Unreachable
 from mcp_gateway_operator.cluster.item import Item
 from mcp_gateway_operator.render.kind import Kind
 
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 ABSENT: Final = 60.0
 """Seconds until an API that the cluster does not have is looked for again."""
+SHORT: Final = 1.0
+"""Seconds that a watch lasts at least, unless something is wrong."""
 _RELIST_AFTER: Final = 5
 
 T = TypeVar("T", bound=Item)
@@ -99,7 +101,6 @@ class Reflector(Generic[T]):
                 if not version:
                     version = await self._list()
                 version = await self._watch(version)
-                self._failures = 0
             except NotFound:
                 version = ""
                 self._sink.present(self.kind, False)
@@ -143,9 +144,15 @@ class Reflector(Generic[T]):
         }
         if self._selector:
             params["labelSelector"] = self._selector
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         lines = self._cluster.stream(self.kind, self._namespace, params, partial=self._partial)
         async for line in lines:
             version = self._taken(line) or version
+        if loop.time() - started < SHORT:
+            # Whatever ends watches as soon as they begin, we do not make it a busy loop.
+            raise Unreachable("the watch ended at once")
+        self._failures = 0
         return version
 
     def _taken(self, line: bytes) -> str:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from pydantic import ValidationError
@@ -33,6 +33,9 @@ from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
 from mcp_gateway_operator.render.gateway import LONGEST_NAME, Gateway
 
 log = logging.getLogger(__name__)
+
+SETTLE: Final = 60.0
+"""Seconds of a leadership in which what pods told the one before is still believed."""
 
 
 class Reconciler:
@@ -61,6 +64,7 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.epoch = 0
+        self._began = float("-inf")
         self._cluster = cluster
         self._store = store
         self._fleet = fleet
@@ -79,6 +83,7 @@ class Reconciler:
             ClusterError: the operator's authority cannot be read or made.
         """
         self.epoch = epoch
+        self._began = self._clock()
         await self._keyring.prepare()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -100,6 +105,8 @@ class Reconciler:
         if gateway is not None and not gateway.paused:
             await self._make(gateway, look)
             self._assign(gateway, look)
+        if self._clock() - self._began < SETTLE and self._store.pods(key):
+            look.look_again(SETTLE)
         facts = self._facts(gateway, invalid, look)
         await self._say(resource, content, gateway, facts)
         if look.failure is not None:
@@ -188,10 +195,14 @@ class Reconciler:
         key = Key(metadata["namespace"], metadata["name"])
         before = resource.read_status()
         verdicts = conditions.judge(facts)
+        settling = self._clock() - self._began < SETTLE
+        if settling:
+            verdicts = status_of.settled(verdicts, before.get("conditions") or [])
         status = status_of.build(
             key, metadata.get("generation", 0), facts, verdicts, before,
             tls=gateway is not None and gateway.spec.server.tls is not None,
             now=datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            settling=settling,
         )  # fmt: skip
         if status == before:
             return

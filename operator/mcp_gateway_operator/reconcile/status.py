@@ -14,6 +14,8 @@ from mcp_gateway_operator.render.gateway import APPLICATION, INSTANCE_LABEL, MCP
 _UNHURT: Final = frozenset({"Creating", "PodsNotReady", "ScaledToZero"})
 _FAILED: Final = frozenset({"Degraded"})
 _QUIET: Final = frozenset({"AsExpected", "Pending", "NotConnected", "NoPods", "NotProbed"})
+UNHEARD: Final = frozenset({"NotConnected", "NotProbed"})
+"""Reasons that only say that no pod was heard yet."""
 _TOLD: Final = ("Ready", "Degraded", "ConfigApplied", "ProvidersReachable")
 
 
@@ -26,6 +28,7 @@ def build(
     *,
     tls: bool,
     now: str,
+    settling: bool = False,
 ) -> dict[str, Any]:
     """Write the status.
 
@@ -38,19 +41,38 @@ def build(
             others wrote about the providers.
         tls: the main port speaks TLS.
         now: RFC 3339.
+        settling: this leadership has only begun, and what no pod could say yet was said to the
+            one before.
     """
     scheme = "https" if tls else "http"
     live = len(facts.live)
+    old = before.get("conditions") or []
+    applied = f"{facts.applied}/{live}" if facts.spoken or not live else ""
+    if settling and not applied:
+        applied = before.get("configApplied", "")
     return {
         "observedGeneration": generation,
-        "conditions": conditions(verdicts, before.get("conditions") or [], generation, now),
+        "conditions": conditions(verdicts, old, generation, now),
         "replicas": facts.rollout.total if facts.rollout else 0,
         "readyReplicas": facts.ready,
         "selector": f"{NAME_LABEL}={APPLICATION},{INSTANCE_LABEL}={key.name}",
         "endpoint": f"{scheme}://{key.name}.{key.namespace}.svc:{MCP_PORT}",
         "configGeneration": facts.generation,
-        "configApplied": f"{facts.applied}/{live}" if facts.spoken or not live else "",
+        "configApplied": applied,
         "providers": providers(facts.view.providers, before.get("providers") or []),
+    }
+
+
+def settled(
+    verdicts: Mapping[str, Verdict], before: Sequence[Mapping[str, Any]]
+) -> dict[str, Verdict]:
+    """Keep what was known where nothing can be known yet: a restart of ours is no news."""
+    known = {condition["type"]: condition for condition in before}
+    return {
+        name: Verdict(known[name]["status"], known[name]["reason"], known[name]["message"])
+        if verdict.reason in UNHEARD and name in known
+        else verdict
+        for name, verdict in verdicts.items()
     }
 
 
