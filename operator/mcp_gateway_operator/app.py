@@ -89,6 +89,8 @@ class Operator:
         self._metrics = metrics
         self._tasks = Tasks()
         self._stop = asyncio.Event()
+        self._kopf_stop = asyncio.Event()
+        self._kopf: asyncio.Task[None] | None = None
         self._synced = False
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         self._cluster = Cluster(access, metrics, rate=settings.rate, burst=settings.burst)
@@ -113,6 +115,9 @@ class Operator:
         """
         self._listen_to_signals()
         async with AsyncExitStack() as stack:
+            # Last of all: at its end kopf waits for, and then cancels, whatever was started
+            # after it.
+            stack.push_async_callback(self._end_kopf)
             await stack.enter_async_context(self._cluster)
             probes = await stack.enter_async_context(
                 Probes(
@@ -133,25 +138,30 @@ class Operator:
         for number, reflector in enumerate(reflectors):
             self._tasks.start(f"watch {number} {reflector.kind.name}", reflector.run())
         self._tasks.start("events", self._recorder.run())
-        loop = Loop(self._queue, self._reconciler, self._metrics, lambda: self._leadership.leading)
+        looks = Loop(self._queue, self._reconciler, self._metrics, lambda: self._leadership.leading)
         for number in range(self._settings.workers):
-            self._tasks.start(f"worker {number}", loop.run())
+            self._tasks.start(f"worker {number}", looks.run())
         self._tasks.start("lead", self._lead(reflectors))
         self._tasks.start("resync", self._resync())
-        # kopf last: at its end it cancels every task that was started after it.
         ready = asyncio.Event()
-        kopf = asyncio.get_running_loop().create_task(
-            watch(
-                self._store, self._access, self._settings.namespaces,
-                ready=ready, stop=self._stop,
-            ),
-            name="kopf",
+        kopf = watch(
+            self._store, self._access, self._settings.namespaces,
+            ready=ready, stop=self._kopf_stop,
         )  # fmt: skip
-        listening = asyncio.ensure_future(ready.wait())
-        await asyncio.wait({listening, kopf}, return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
+        loop = asyncio.get_running_loop()
+        self._kopf = loop.create_task(kopf, name="kopf")
+        waits = [loop.create_task(each.wait()) for each in (ready, self._stop)]
+        await asyncio.wait([waits[0], self._kopf], return_when=asyncio.FIRST_COMPLETED)
         self._listen_to_signals()  # which kopf has taken
-        await kopf
+        await asyncio.wait([waits[1], self._kopf], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _end_kopf(self) -> None:
+        """End kopf; or find that it has ended by itself, which it tells by an exception."""
+        self._kopf_stop.set()
+        if self._kopf is not None:
+            await self._kopf
 
     async def _lead(self, reflectors: Sequence[Reflector[Any]]) -> None:
         """Take part in the election once the cluster was seen: a leader must know what is."""

@@ -32,7 +32,8 @@ def maybe_touched(managed: Sequence[ManagedFields]) -> bool:
     entry = _our_entry(managed)
     if entry is None:
         return True
-    return any(other.time >= entry.time for other in _others(managed))
+    # What was written through the scale subresource bears no time.
+    return any(not other.time or other.time >= entry.time for other in _others(managed))
 
 
 def takers(after: Sequence[ManagedFields], before: Sequence[ManagedFields]) -> dict[str, list[str]]:
