@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 from tests.cluster.api import API, MERGE, Access, Key, Mirror, Object, Refused
 from tests.cluster.container import now
+from tests.cluster.log_server import LogServer
 from tests.cluster.pod import Pod, Surroundings
 
 CAPACITY = {"cpu": "64", "memory": "256Gi", "pods": "250", "ephemeral-storage": "1Ti"}
@@ -77,6 +78,8 @@ class Node:
             "Secret": Mirror(api, "/api/v1/secrets", self._source_changed),
         }
         self._known: dict[Key, str] = {}
+        self._logs = LogServer(folder / "logs", lambda *key: key in self._known)
+        self._port = 0
         self._around = Surroundings(
             api=api,
             server=server,
@@ -98,10 +101,12 @@ class Node:
                     group.create_task(source.run(), name="sources")
                 for source in self._sources.values():
                     await source.synced.wait()
+                self._port = await self._logs.start(self._addresses.node)
                 await self._register()
                 group.create_task(self._heartbeat(), name="heartbeat")
                 group.create_task(self._bound.run(), name="pods")
         finally:
+            self._logs.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,7 +164,6 @@ class Node:
         with contextlib.suppress(Refused):  # registered in an earlier life
             await self._api.request("POST", "/api/v1/nodes", node)
         await self._say_ready()
-        # The scheduler keeps pods off a node until the node controller has seen it ready.
 
     async def _say_ready(self) -> None:
         condition = {
@@ -175,6 +179,7 @@ class Node:
             "allocatable": CAPACITY,
             "conditions": [condition],
             "addresses": [{"type": "InternalIP", "address": self._addresses.node}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
             "nodeInfo": {"kubeletVersion": "v1.34.4", "operatingSystem": "linux"},
         }
         path = f"/api/v1/nodes/{self._name}/status"

@@ -136,15 +136,11 @@ class ServiceProxy:
                 return name
         raise NoEndpoint(f"the Service {self._service} has no port {self._wanted}")
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a connection is served in a task"
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._forward(reader, writer), name="connection")
         self._connections.add(task)
-        try:
-            await self._forward(reader, writer)
-        finally:
-            self._connections.discard(task)
-            writer.close()
+        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: writer.close())
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ready = self.endpoints()

@@ -260,6 +260,16 @@ def test_init_containers_go_first_and_a_job_ends(cluster: Cluster, namespace: st
     assert cluster.log(namespace, name, "second") == "1\n"
 
 
+def test_kubectl_reads_and_follows_logs(cluster: Cluster, namespace: str) -> None:
+    linger = {"name": "LINGER", "value": "2"}
+    cluster.apply(page_map("pages"), pod("one", pod_spec(env=[linger])), namespace=namespace)
+    started(cluster, namespace, "one")
+    assert cluster.kubectl("logs", "one", "--namespace", namespace).startswith("serving\n")
+    cluster.delete("pod", "one", namespace, wait=False)
+    followed = cluster.kubectl("logs", "one", "--namespace", namespace, "--follow", "--tail=2")
+    assert followed.splitlines()[-2:] == ["SIGTERM received", "ended"]
+
+
 def test_pod_speaks_to_the_api_with_the_rights_of_its_account(
     cluster: Cluster, namespace: str
 ) -> None:
