@@ -211,7 +211,12 @@ class Reconciler:
             status_of.resource(key, version or resource.version, status), msgspec.Raw, sub="status"
         )
         self._store.put(msgspec.json.decode(written))
-        for story in status_of.stories(verdicts, before.get("conditions") or []):
+        told = status_of.stories(
+            verdicts,
+            before.get("conditions") or [],
+            renumbered=before.get("configGeneration") != facts.generation,
+        )
+        for story in told:
             self._tell(key, resource.uid, story)
 
     def _tell(self, key: Key, uid: str, story: Story) -> None:

@@ -129,22 +129,38 @@ def resource(key: Key, version: str, status: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def stories(verdicts: Mapping[str, Verdict], before: Sequence[Mapping[str, Any]]) -> list[Story]:
-    """The changes that a person who asks what happened wants to read."""
+def stories(
+    verdicts: Mapping[str, Verdict],
+    before: Sequence[Mapping[str, Any]],
+    *,
+    renumbered: bool = False,
+) -> list[Story]:
+    """The changes that a person who asks what happened wants to read.
+
+    Args:
+        verdicts: what is thought now.
+        before: the conditions as they were.
+        renumbered: the configuration has another number than it had then.
+    """
     known = {condition["type"]: condition for condition in before}
     told: dict[tuple[str, str], Story] = {}
     for name in _TOLD:
         verdict, old = verdicts[name], known.get(name, {})
-        words = (verdict.state, verdict.reason, verdict.message)
-        changed = words != (old.get("status"), old.get("reason"), old.get("message"))
-        # A count that goes from 2 to 3 is progress, not news.
-        if old.get("reason") == verdict.reason and verdict.reason in _UNHURT:
-            changed = False
-        if changed and verdict.reason not in _QUIET:
-            # Two conditions that say the same say it once.
-            said = (verdict.reason, verdict.message)
-            told.setdefault(said, Story(_type(name, verdict), verdict.reason, name, said[1]))
+        if verdict.reason in _QUIET or not _news(name, verdict, old, renumbered=renumbered):
+            continue
+        # Two conditions that say the same say it once.
+        story = Story(_type(name, verdict), verdict.reason, name, verdict.message)
+        told.setdefault((verdict.reason, verdict.message), story)
     return list(told.values())
+
+
+def _news(name: str, verdict: Verdict, old: Mapping[str, Any], *, renumbered: bool) -> bool:
+    """Tell progress, such as a count that goes from 2 to 3, from what is worth a word."""
+    if (verdict.state, verdict.reason) != (old.get("status"), old.get("reason")):
+        return True
+    if name == "ConfigApplied" and renumbered:
+        return True
+    return _type(name, verdict) == "Warning" and verdict.message != old.get("message")
 
 
 def _type(name: str, verdict: Verdict) -> Literal["Normal", "Warning"]:
