@@ -89,7 +89,7 @@ class Probe(Message):
 
 
 class Ping(Message):
-    """To a pod: are you there? Answered by `Pong`."""
+    """To a pod: are you there? Answered by `Report`, where the counts changed, and `Pong`."""
 
     type: Literal["ping"] = "ping"
 

@@ -148,7 +148,8 @@ class Steering:
 
     async def _bring_into_force(self, config: Config, document: MCPGateway) -> None:
         try:
-            if document != self._document:
+            # Annotations and labels are the cluster's: only a changed spec needs bringing into force.
+            if document.spec != self._document.spec:
                 await self._apply(document)
         except ConfigError as exc:
             self._waiting = (config, document)

@@ -214,11 +214,12 @@ class _Channel:
         self._supervisor = Supervisor()
         self._invalid = 0
         self._probing = 0
+        self._told: Report | None = None
 
     async def run(self) -> None:
         """Greet, then answer until the channel ends."""
         await self._connection.send(self._backend.hello().encode())
-        self._supervisor.start("report", self._report, restart=False)
+        self._supervisor.start("report", self._keep_reporting, restart=False)
         try:
             await self._listen()
         except TimeoutError:
@@ -244,6 +245,8 @@ class _Channel:
     async def _answer(self, message: Config | Probe | Ping | None) -> None:
         match message:
             case Ping():
+                # The counts go first: who pings may be about to compare them.
+                await self._report()
                 await self._connection.send(Pong().encode())
             case Config():
                 answer = self._backend.offer(message)
@@ -265,15 +268,17 @@ class _Channel:
         with suppress(ConnectionClosed):
             await self._connection.send(Probed(id=question.id, results=results).encode())
 
-    async def _report(self) -> None:
-        told: Report | None = None
+    async def _keep_reporting(self) -> None:
         with suppress(ConnectionClosed):
             while True:
-                report = self._backend.report()
-                if report != told:
-                    await self._connection.send(report.encode())
-                    told = report
+                await self._report()
                 await asyncio.sleep(REPORT_EVERY)
+
+    async def _report(self) -> None:
+        report = self._backend.report()
+        if report != self._told:
+            self._told = report
+            await self._connection.send(report.encode())
 
 
 _QUIET = logging.getLogger("mcp_gateway.server.control.wire")
