@@ -32,6 +32,18 @@ unit: $(STAMP)  ## Run the tests that need no sockets
 integration: $(STAMP)  ## Run the tests that need sockets
 	@$(BIN)/python -m pytest -m integration
 
+e2e: $(STAMP)  ## Run the tests that need containers: a full node, as root
+	@$(BIN)/python -m pytest --e2e -m e2e
+
+cluster: $(STAMP)  ## Start a Kubernetes of this machine's own, without root or containers
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: $(STAMP)  ## End it
+	@$(BIN)/python -m tests.cluster down
+
+kind:  ## Start a cluster with kind, where kind is there
+	kind create cluster --config tests/kind.yaml
+
 lint: $(STAMP)  ## Check style, and that imports go down the floors
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
