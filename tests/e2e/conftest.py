@@ -27,7 +27,7 @@ def cluster() -> Iterator[Cluster]:
         folder = scratch / "node"
         folder.mkdir()
         with FullNode(folder) as node:
-            load_all(node, scratch)
+            load_all(node)
             yield Cluster(node.kubeconfig, scratch)
     except NotPossible as error:
         pytest.fail(str(error), pytrace=False)

@@ -72,9 +72,13 @@ def test_service_is_reached_by_name_and_kubectl_reaches_pods(
         pod("kimi", images.gateway, command, readinessProbe=probe), service, namespace=namespace
     )
     cluster.wait("pod", "kimi", "condition=Ready", namespace)
-    url = f"http://kimi.{namespace}.svc/simulator/stats"
-    ask = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=10).read().decode())"
+    url = f"http://kimi.{namespace}.svc/v1/models"
+    ask = (
+        "import urllib.request as u;"
+        f"r = u.Request({url!r}, headers={{'Authorization': 'Bearer sk-test'}});"
+        "print(u.urlopen(r, timeout=10).read().decode())"
+    )
     cluster.apply(pod("ask", images.gateway, ["python", "-c", ask]), namespace=namespace)
-    assert isinstance(json.loads(answer(cluster, namespace, "ask")), dict)
+    assert json.loads(answer(cluster, namespace, "ask"))["data"]
     said = cluster.kubectl("exec", "kimi", "--namespace", namespace, "--", "id", "-u")
     assert said.strip() == "65532"
