@@ -10,7 +10,7 @@ from tests.e2e.debian import run
 TABLES = ("filter", "nat", "mangle")
 
 
-def _undo(saved: str, network: str) -> list[str]:
+def undo(saved: str, network: str) -> list[str]:
     """Return the lines for iptables-restore that remove a node's chains and the jumps to them.
 
     Args:
@@ -34,7 +34,7 @@ def _undo(saved: str, network: str) -> list[str]:
 def remove(network: str) -> None:
     """Remove the rules of kube-proxy, the kubelet and the plug-ins of a pod network."""
     for table in TABLES:
-        lines = _undo(run("iptables-save", "-t", table, check=False), network)
+        lines = undo(run("iptables-save", "-t", table, check=False), network)
         if lines:
             text = "\n".join([f"*{table}", *lines, "COMMIT", ""])
             command = ["iptables-restore", "--noflush"]

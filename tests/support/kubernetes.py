@@ -184,6 +184,13 @@ class Cluster:
         return done.stdout
 
 
+def our_own(cluster: Cluster) -> LocalCluster:
+    """Return the processes of a cluster of ours; a test about them is skipped on another one."""
+    if cluster.local is None:
+        pytest.skip("it is about a cluster of our own")
+    return cluster.local
+
+
 def _in(namespace: str) -> list[str]:
     return ["--namespace", namespace] if namespace else []
 
