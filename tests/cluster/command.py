@@ -12,6 +12,8 @@ from tests.support.process import ROOT
 
 # The programs of our images, run from the source tree by this very interpreter.
 MODULES = {"mcp-gateway": "mcp_gateway", "mcp-gateway-operator": "mcp_gateway_operator"}
+# What the images do when a pod says nothing.
+DEFAULTS = {"mcp-gateway-operator": ["run"]}
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MISSING_TAG = ":missing"
 REFERENCE = re.compile(r"\$(\$|\((?P<name>[A-Za-z_][\w.-]*)\))")
@@ -63,8 +65,10 @@ def command_line(container: Object, variables: Mapping[str, str], paths: Paths) 
 
     Where it names no command, the entry point of our images is their own name.
     """
-    words: Sequence[str] = container.get("command") or [image_name(container["image"])]
-    words = [*words, *(container.get("args") or [])]
+    words: Sequence[str] = [*(container.get("command") or []), *(container.get("args") or [])]
+    if not container.get("command"):
+        name = image_name(container["image"])
+        words = [name, *(words or DEFAULTS.get(name, []))]
     return translated([expand(word, variables) for word in words], paths)
 
 

@@ -78,6 +78,11 @@ def test_image_of_ours_is_its_own_entry_point() -> None:
     ]
 
 
+def test_image_of_ours_has_its_default_arguments() -> None:
+    words = command_line({"image": "mcp-gateway-operator:1"}, {}, PATHS)
+    assert words == [sys.executable, "-m", "mcp_gateway_operator", "run"]
+
+
 def test_other_programs_stay_as_they_are() -> None:
     assert command_line({"image": "a", "command": ["sleep", "1"]}, {}, PATHS) == ["sleep", "1"]
     python = command_line({"image": "a", "command": ["python3", "-V"]}, {}, PATHS)

@@ -23,10 +23,8 @@ COMMIT
 
 def test_chains_of_ours_go_with_the_jumps_to_them() -> None:
     lines = undo(SAVED, "mgw")
-    assert lines[:2] == [
-        "-D PREROUTING -j KUBE-SERVICES",
-        r'-D PREROUTING -s 10.244.0.2/32 -m comment --comment "name: \"mgw\" id: \"1\"" -j CNI-ours',
-    ]
+    [jump] = [line for line in SAVED.splitlines() if line.endswith("-j CNI-ours")]
+    assert lines[:2] == ["-D PREROUTING -j KUBE-SERVICES", f"-D{jump[2:]}"]
     assert sorted(lines[2:4]) == ["-F CNI-ours", "-F KUBE-SERVICES"]
     assert sorted(lines[4:]) == ["-X CNI-ours", "-X KUBE-SERVICES"]
 
