@@ -142,8 +142,10 @@ def _settle(look: _Look) -> Decision:
     if not look.over:
         return look.wait()
     before = {name: pod.report for name, pod in look.pods.items() if pod.report is not None}
+    # A pod that was chosen before it had sent its first counts has sent them by now.
+    since = {n: report.since for n, report in before.items() if n in look.trial.pods}
     decision = look.enter("watching", look.canary.window)
-    return replace(decision, trial=replace(decision.trial, before=before))
+    return replace(decision, trial=replace(decision.trial, before=before, since=since))
 
 
 def _watch(look: _Look) -> Decision:
