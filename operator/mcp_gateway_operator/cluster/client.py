@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -28,7 +29,7 @@ MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
 _TIMEOUT: Final = 30.0
-_QUIET: Final = 90.0  # bookmarks come every minute
+_QUIET: Final = 600.0  # longer than any watch; a dead peer is found by TCP, see _socket
 _NOT_CONNECTED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 T = TypeVar("T")
@@ -79,7 +80,9 @@ class Cluster:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self.access.tls, limit=256, keepalive_timeout=60.0)
+        connector = aiohttp.TCPConnector(
+            ssl=self.access.tls, limit=256, keepalive_timeout=60.0, socket_factory=_socket
+        )
         self._session = aiohttp.ClientSession(
             connector=connector, headers={"User-Agent": MANAGER}, read_bufsize=2**18
         )
@@ -265,6 +268,20 @@ class Cluster:
     def _connected(self) -> aiohttp.ClientSession:
         assert self._session is not None, "used as an async context manager"
         return self._session
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices within a minute that nobody is there any more.
+
+    A watch on what never changes is silent for as long as it lasts, so silence tells nothing.
+    """
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
 
 
 def _anyone() -> None:
