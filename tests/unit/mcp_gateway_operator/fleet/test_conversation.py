@@ -264,38 +264,51 @@ def test_a_flood_ends_it_and_a_talkative_pod_does_not() -> None:
         say(conversation, Pong(), START + number * 0.1)
 
 
+class HonestPod:
+    """A pod that obeys the rules of the channel, behind one that breaks now and then."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.running = 1
+        self.epoch = 0
+        self.inbox: list[dict[str, Any]] = []
+
+    def greet(self, now: float) -> None:
+        self.inbox.clear()
+        self.conversation.opened(now)
+        hello = Hello(pod="web-1", generation=self.running, epoch=self.epoch)
+        say(self.conversation, hello, now)
+
+    def listen(self, now: float) -> None:
+        try:
+            self.inbox += sent(self.conversation, now)
+        except GaveUp as exc:
+            self.conversation.closed(str(exc))
+            self.greet(now)
+
+    def read(self, now: float) -> None:
+        while self.inbox:
+            message = self.inbox.pop(0)
+            answer = self.take(message) if message["type"] == "config" else Pong()
+            say(self.conversation, answer, now)
+
+    def take(self, config: dict[str, Any]) -> Message:
+        self.epoch = max(self.epoch, config["epoch"])
+        withdrawn = config.get("takesBack", -1) >= self.running
+        if config["generation"] < self.running and not withdrawn:
+            return refused(config["generation"])
+        self.running = config["generation"]
+        return Ack(generation=self.running)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_in_any_order_of_events_the_pod_ends_with_what_is_wanted(seed: int) -> None:
-    """A pod that obeys the rules, a leader that changes its mind, and a channel that breaks."""
     rng = random.Random(seed)
-    conversation = Conversation("web-1")
-    running, epoch, now = 1, 0, START
-    generation = 1
-    inbox: list[dict[str, Any]] = []
-
-    def greet() -> None:
-        inbox.clear()
-        conversation.opened(now)
-        say(conversation, Hello(pod="web-1", generation=running, epoch=epoch), now)
-
-    def pod_reads() -> None:
-        nonlocal running, epoch
-        while inbox:
-            message = inbox.pop(0)
-            if message["type"] != "config":
-                say(conversation, Pong(), now)
-                continue
-            epoch = max(epoch, message["epoch"])
-            withdrawn = message.get("takesBack", -1) >= running
-            if message["generation"] < running and not withdrawn:
-                say(conversation, refused(message["generation"]), now)
-            else:
-                running = message["generation"]
-                say(conversation, Ack(generation=running), now)
-
+    conversation, now, generation = Conversation("web-1"), START, 1
+    pod = HonestPod(conversation)
     target = wanted(generation)
     conversation.want(target)
-    greet()
+    pod.greet(now)
     for _ in range(200):
         now += rng.random() * 3
         event = rng.randrange(5)
@@ -305,17 +318,13 @@ def test_in_any_order_of_events_the_pod_ends_with_what_is_wanted(seed: int) -> N
             conversation.want(target)
         elif event == 1 and rng.random() < 0.3:
             conversation.closed("lost")
-            greet()
+            pod.greet(now)
         elif event == 2:
-            pod_reads()
-        try:
-            inbox += sent(conversation, now)
-        except GaveUp as exc:
-            conversation.closed(str(exc))
-            greet()
-    pod_reads()
-    inbox += sent(conversation, now)
-    pod_reads()
+            pod.read(now)
+        pod.listen(now)
+    for _ in range(2):
+        pod.read(now)
+        pod.listen(now)
 
-    assert (running, epoch) == (generation, target.config.epoch)
+    assert (pod.running, pod.epoch) == (generation, target.config.epoch)
     assert conversation.generation == generation
