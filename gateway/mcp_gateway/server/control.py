@@ -151,14 +151,20 @@ class ControlPort:
         """Refuse whoever is not the operator before there is a channel."""
         if request.path != PATH:
             return connection.respond(http.HTTPStatus.NOT_FOUND, "no such path\n")
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode(), self._token.encode())
-        if scheme.lower() != "bearer" or not right:
+        if not self._knows(request.headers.get_all("Authorization")):
             LOGGER.warning("control channel refused", extra={"fields": {"reason": "token"}})
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "not the gateway's token\n")
         if len(self._open) >= MAX_CHANNELS:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many channels\n")
         return None
+
+    def _knows(self, credentials: Sequence[str]) -> bool:
+        if len(credentials) != 1:
+            return False
+        scheme, _, given = credentials[0].partition(" ")
+        # The library hands bytes that are not ASCII on as surrogates.
+        token = given.strip().encode("utf-8", "surrogateescape")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token, self._token.encode())
 
     def _reload(self) -> None:
         self._certificate.reload()
@@ -184,7 +190,7 @@ class ControlPort:
         peer = {"fields": {"peer": _peer(connection)}}
         LOGGER.info("control channel opened", extra=peer)
         try:
-            await _Channel(connection, self._backend).run()
+            await ControlChannel(connection, self._backend).run()
         except ConnectionClosed:
             pass
         finally:
@@ -205,7 +211,7 @@ class _BoundedConnection(ServerConnection):
         super().connection_made(transport)
 
 
-class _Channel:
+class ControlChannel:
     """Talks with one operator until either end gives up."""
 
     def __init__(self, connection: ServerConnection, backend: ControlBackend) -> None:
