@@ -36,6 +36,12 @@ def helm_install(cluster: Cluster, chart: str, *arguments: str, namespace: str =
     )  # fmt: skip
 
 
+def remove_operator(cluster: Cluster) -> None:
+    """Remove the operator, however it was installed, and its namespace."""
+    cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait")
+    cluster.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", timeout=HELM_TIMEOUT)
+
+
 def operator_log(cluster: Cluster, namespace: str = SYSTEM) -> str:
     """Return what the operators that run now have written."""
     pods = cluster.list("pods", namespace, f"app.kubernetes.io/name={OPERATOR}")

@@ -21,6 +21,7 @@ from tests.integration.operator_cluster.installed import (
     helm_install,
     operator_log,
     question,
+    remove_operator,
 )
 from tests.support import install_manifest
 from tests.support.kubernetes import Cluster, CommandFailed, Object, eventually
@@ -31,15 +32,20 @@ OPERATORS = f"app.kubernetes.io/name={OPERATOR}"
 
 
 @pytest.fixture
-def installed(cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster with both charts; the operator's is gone afterwards."""
-    helm_install(cluster, DEFINITIONS)
+def installed(cluster: Cluster) -> Cluster:
+    """The cluster with both charts, the operator in two replicas."""
+    helm_install(cluster, DEFINITIONS, namespace="default")
     helm_install(cluster, RELEASE, "--set", "replicas=2")
-    try:
-        yield cluster
-    finally:
-        cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait")
-        cluster.delete("namespace", SYSTEM)
+    return cluster
+
+
+@pytest.fixture
+def bare(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with the definition of the resource, and no operator; nor is one left."""
+    remove_operator(cluster)
+    helm_install(cluster, DEFINITIONS, namespace="default")
+    yield cluster
+    remove_operator(cluster)
 
 
 def ready(cluster: Cluster, name: str, namespace: str) -> None:
@@ -135,20 +141,17 @@ def test_uninstalling_leaves_the_resource_and_the_gateways(
     roles = installed.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
     assert OPERATOR not in roles
 
-    installed.helm("uninstall", DEFINITIONS, "--namespace", SYSTEM, "--wait")
+    installed.helm("uninstall", DEFINITIONS, "--namespace", "default", "--wait")
     assert installed.find("customresourcedefinition", CRD) is not None
     with client_of(installed, "demo", namespace) as client:
         assert client.chat(question()).content
     # And nothing stands in the way of deleting it while no operator runs.
     installed.delete("mcpgateway", "demo", namespace)
     installed.wait("deployment", "demo", "delete", namespace)
-    helm_install(installed, DEFINITIONS)
 
 
-def test_in_named_namespaces_there_is_no_right_anywhere_else(
-    cluster: Cluster, namespace: str
-) -> None:
-    helm_install(cluster, DEFINITIONS)
+def test_in_named_namespaces_there_is_no_right_anywhere_else(bare: Cluster, namespace: str) -> None:
+    cluster = bare
     with cluster.namespace("other") as other, cluster.namespace("system") as system:
         helm_install(cluster, RELEASE, "--set", f"watchNamespaces={{{namespace}}}",
                      namespace=system)  # fmt: skip
@@ -164,17 +167,17 @@ def test_in_named_namespaces_there_is_no_right_anywhere_else(
         cluster.helm("uninstall", RELEASE, "--namespace", system, "--wait", timeout=120.0)
 
 
-def test_one_file_does_the_same_without_helm(cluster: Cluster, namespace: str) -> None:
+def test_one_file_does_the_same_without_helm(bare: Cluster, namespace: str) -> None:
+    cluster = bare
     arguments = ("apply", "--server-side", "--force-conflicts", "-f", str(install_manifest.FILE))
     cluster.kubectl(*arguments)
-    try:
-        cluster.wait("deployment", OPERATOR, "condition=Available", SYSTEM, timeout=60.0)
-        apply_sample(cluster, "mcpgateway", namespace)
-        ready(cluster, "demo", namespace)
-        with client_of(cluster, "demo", namespace) as client:
-            assert client.chat(question()).content
-    finally:
-        cluster.delete("namespace", SYSTEM)
+    cluster.wait("deployment", OPERATOR, "condition=Available", SYSTEM, timeout=60.0)
+    apply_sample(cluster, "mcpgateway", namespace)
+    ready(cluster, "demo", namespace)
+    with client_of(cluster, "demo", namespace) as client:
+        assert client.chat(question()).content
+    cluster.kubectl("delete", "--ignore-not-found", "-f", str(install_manifest.FILE), timeout=90.0)
+    assert cluster.find("customresourcedefinition", CRD) is None
 
 
 def test_the_file_is_current() -> None:
