@@ -20,6 +20,7 @@ from mcp_gateway.errors import (
     PoolTimeout,
     RemoteProtocolError,
     UpstreamError,
+    UpstreamTimeout,
 )
 from mcp_gateway.limits.breaker import CircuitBreaker
 from mcp_gateway.providers.base import (
@@ -100,7 +101,7 @@ class Account:
         Raises:
             UpstreamError, RemoteProtocolError: the attempt failed; `failure.judge` says how to
                 go on.
-            DeadlineExceeded: the client's deadline passed while waiting for a turn.
+            DeadlineExceeded: the client's deadline passed.
         """
         attempt = Attempt(self.spec.name, model)
         exchange.attempts.append(attempt)
@@ -187,11 +188,17 @@ class Account:
             self._failed(error)
             raise error from exc
         except (UpstreamError, RemoteProtocolError) as failure:
+            if _is_clients_time(failure, timeouts, self.timeouts):
+                # A client in a hurry says nothing about the provider: many of them together
+                # would open its breaker for everybody.
+                self._ignored()
+                raise DeadlineExceeded(
+                    "the request's deadline passed before the provider's answer was whole"
+                ) from failure
             self._failed(failure)
             raise
         except BaseException:
-            self.breaker.ignored(self.loop.time())
-            self.meters.attempts("cancelled").add()
+            self._ignored()
             raise
         finally:
             attempt.upstream = self.loop.time() - started
@@ -221,6 +228,11 @@ class Account:
             case _:
                 pass
 
+    def _ignored(self) -> None:
+        """The client gave up, by leaving or by its deadline."""
+        self.breaker.ignored(self.loop.time())
+        self.meters.attempts("cancelled").add()
+
     def _failed(self, error: GatewayError) -> None:
         verdict = judge(error)
         now = self.loop.time()
@@ -242,3 +254,8 @@ class Account:
         meters.duration.observe(attempt.upstream)
         meters.input_tokens.value += answer.prompt_tokens
         meters.output_tokens.value += answer.completion_tokens
+
+
+def _is_clients_time(failure: GatewayError, given: Timeouts, own: Timeouts) -> bool:
+    """Whether an attempt ended by the client's deadline and not by a timeout of the account."""
+    return given is not own and isinstance(failure, UpstreamTimeout) and failure.phase == "total"

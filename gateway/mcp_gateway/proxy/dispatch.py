@@ -90,37 +90,40 @@ class Dispatcher:
             try:
                 return await account.attempt(exchange, call, exchange.model)
             except (UpstreamError, RemoteProtocolError) as error:
-                if exchange.streamed:
+                if exchange.streamed or retries >= self._policy.max_retries:
                     raise
                 verdict = judge(error)
-                if not self._may_retry(verdict, retries):
-                    raise
-                if verdict.elsewhere:
-                    excluded.append(backend)
-                following = choose(route.backends, route.strategy, excluded)
+                following, delay = self._elsewhere(route, backend, verdict, excluded), 0.0
                 if following is None:
-                    following = await self._wait_here(exchange, backend, verdict, error, retries)
-                backend = following
+                    following = backend
+                    delay = self._delay_here(exchange, verdict, error, retries)
+                # Last, because it is taken out of the budget: only what is done may cost.
+                if not self._budget.withdraw(self._loop.time()):
+                    raise
+            if delay:
+                await asyncio.sleep(delay)
+                exchange.queued += delay
+            backend = following
             retries += 1
             self._accounts[backend.provider].meters.retries.add()
 
-    def _may_retry(self, verdict: Verdict, retries: int) -> bool:
-        """Within the count, the classes and the budget; elsewhere needs no class."""
-        if retries >= self._policy.max_retries:
-            return False
-        if not (verdict.elsewhere or self._policy.allows(verdict.failure, retries)):
-            return False
-        return self._budget.withdraw(self._loop.time())
+    def _elsewhere(
+        self, route: Route, backend: Backend, verdict: Verdict, excluded: list[Backend]
+    ) -> Backend | None:
+        """Another provider for the next attempt; None where none may or can take it."""
+        if not verdict.elsewhere:
+            return None
+        excluded.append(backend)
+        return choose(route.backends, route.strategy, excluded)
 
-    async def _wait_here(
-        self,
-        exchange: Exchange,
-        backend: Backend,
-        verdict: Verdict,
-        error: GatewayError,
-        retries: int,
-    ) -> Backend:
-        """Nobody else can take it: wait out the backoff and ask the same provider again."""
+    def _delay_here(
+        self, exchange: Exchange, verdict: Verdict, error: GatewayError, retries: int
+    ) -> float:
+        """Seconds after which the same provider is asked again.
+
+        Raises:
+            GatewayError: it is not: `error` itself, or that the deadline would pass before.
+        """
         wait = error.retry_after
         if not self._policy.allows(verdict.failure, retries) or (
             # A wait this long is the client's to make, with its connection closed.
@@ -128,24 +131,26 @@ class Dispatcher:
         ):
             raise error
         if verdict.failure is FailureClass.STALE:
-            return backend
+            return 0.0
         delay = self._policy.delay(retries, wait, self._rng.random())
         if exchange.deadline is not None and self._loop.time() + delay >= exchange.deadline:
             raise DeadlineExceeded(
                 f"no time is left for another attempt; the last one failed: {error}"
             ) from error
-        await asyncio.sleep(delay)
-        exchange.queued += delay
-        return backend
+        return delay
 
     def _none_available(self, route: Route) -> GatewayError:
         now = self._loop.time()
-        waits = [self._accounts[b.provider].breaker.retry_after(now) for b in route.backends]
+        waits = [
+            self._accounts[b.provider].breaker.retry_after(now)
+            for b in route.backends
+            if b.weight > 0
+        ]
         names = ", ".join(dict.fromkeys(backend.provider for backend in route.backends))
         return NoProviderAvailable(
             f"route {route.name!r} has no provider that can be called now "
             f"({names}: circuit breaker open or weight 0)",
-            retry_after=min(waits),
+            retry_after=min(waits, default=None),
         )
 
 

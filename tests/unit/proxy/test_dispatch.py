@@ -199,6 +199,33 @@ async def test_a_server_error_is_retried_where_a_person_says_so() -> None:
     assert await dispatcher(kimi, policy=policy)(chat_exchange()) is not None
 
 
+async def test_the_same_provider_is_asked_again_only_after_a_backoff() -> None:
+    kimi = Script("kimi", BROKEN, BROKEN, says("Hi."))
+    policy = RetryPolicy(on=frozenset({"serverError"}))
+    started = asyncio.get_running_loop().time()
+    await dispatcher(kimi, policy=policy)(chat_exchange())
+    waited = asyncio.get_running_loop().time() - started
+    assert waited == pytest.approx(0.5 * 0.5 + 1.0 * 0.5)
+
+
+async def test_a_failure_that_is_passed_on_costs_no_retry_budget() -> None:
+    kimi = Script("kimi", NO_QUOTA, breaker=CircuitBreaker(min_requests=10**6))
+    budget = RetryBudget(ratio=0.0)
+    left = budget.balance(asyncio.get_running_loop().time())
+    await failure(dispatcher(kimi, budget=budget), chat_exchange())
+    assert budget.balance(asyncio.get_running_loop().time()) == left
+
+
+async def test_when_to_come_again_is_said_of_those_that_take_requests() -> None:
+    kimi, glm = Script("kimi", hangs), Script("glm", hangs)
+    made = dispatcher(kimi, glm)
+    made.router.routes[0].backends[1].weight = 0
+    kimi.account.breaker.open_until(0.0, asyncio.get_running_loop().time() + 7.0)
+    error = await failure(made, chat_exchange())
+    assert isinstance(error, NoProviderAvailable)
+    assert error.retry_after == pytest.approx(7.0)
+
+
 async def test_the_clients_mistake_is_passed_on_at_once() -> None:
     kimi, glm = Script("kimi", MISTAKE), Script("glm", says("Hi."))
     error = await failure(dispatcher(kimi, glm), chat_exchange())
@@ -239,8 +266,28 @@ async def test_the_clients_deadline_ends_an_attempt() -> None:
     kimi = Script("kimi", hangs)
     exchange = chat_exchange(deadline=asyncio.get_running_loop().time() + 2.0)
     error = await failure(dispatcher(kimi), exchange)
-    assert isinstance(error, UpstreamTimeout)
+    assert isinstance(error, DeadlineExceeded)
     assert asyncio.get_running_loop().time() - exchange.started == pytest.approx(2.0)
+    assert kimi.account.pool.in_flight == 0
+
+
+async def test_clients_in_a_hurry_open_no_breaker() -> None:
+    kimi = Script("kimi", hangs, breaker=CircuitBreaker(min_requests=2))
+    made = dispatcher(kimi)
+    for _ in range(4):
+        deadline = asyncio.get_running_loop().time() + 0.5
+        assert isinstance(await failure(made, chat_exchange(deadline=deadline)), DeadlineExceeded)
+    assert kimi.account.available()
+    assert len(kimi.requests) == 4
+
+
+async def test_a_providers_own_timeout_counts_whatever_the_deadline() -> None:
+    timeouts = Timeouts(connect=1.0, first_byte=1.0, idle=1.0, total=9.0)
+    kimi = Script("kimi", hangs, breaker=CircuitBreaker(min_requests=1), timeouts=timeouts)
+    deadline = asyncio.get_running_loop().time() + 5.0
+    error = await failure(dispatcher(kimi), chat_exchange(deadline=deadline))
+    assert isinstance(error, UpstreamTimeout)
+    assert not kimi.account.available()
 
 
 async def test_no_retry_begins_that_would_end_after_the_deadline() -> None:
