@@ -26,11 +26,12 @@ from websockets.typing import Subprotocol
 
 from mcp_gateway.api.control import MAX_UP, PATH, SILENCE, SUBPROTOCOL
 
-CONNECT: Final = 10.0
+CONNECT: Final = 5.0
 """Seconds for TCP, TLS and the upgrade together."""
 CLOSING: Final = 1.0
-DIALS: Final = 16
-"""At a time: a new leader meets every pod of the cluster at once, and a handshake costs CPU."""
+DIALS: Final = 128
+"""At a time: a new leader meets every pod of the cluster at once. As many as this may hang, with
+a node that is gone, before others have to wait for their turn."""
 _UNAUTHORIZED: Final = 401
 
 
@@ -123,9 +124,16 @@ class _Channel:
             raise Lost(_closed(exc)) from exc
 
 
+class _Connect(connect):
+    """Dials one address and no other: a pod does not send our token elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 async def _connect(address: Address, token: str) -> ClientConnection:
     try:
-        return await connect(
+        return await _Connect(
             f"wss://{address.server_name}{PATH}",
             host=address.host,
             port=address.port,

@@ -12,6 +12,7 @@ from tests.integration.control.pods import Operator, Pods, body, operator
 from tests.support.eventually import eventually
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from mcp_gateway.api.control import SUBPROTOCOL, Hello, Pong
 from mcp_gateway_operator.facts import Document, Pod
@@ -19,6 +20,7 @@ from mcp_gateway_operator.facts import Document, Pod
 pytestmark = pytest.mark.integration
 
 Behaviour = Callable[[ServerConnection], Awaitable[None]]
+Answer = Callable[[ServerConnection, Request], Response]
 BAD = Pod("web-bad", "uid-bad", "127.0.0.1", ready=True)
 HELLO = Hello(pod=BAD.name, version="0", generation=1).encode()
 
@@ -56,7 +58,9 @@ async def leaves(connection: ServerConnection) -> None:
 
 
 @contextlib.asynccontextmanager
-async def bad_pod(pods: Pods, behave: Behaviour) -> AsyncIterator[None]:
+async def bad_pod(
+    pods: Pods, behave: Behaviour, answer: Answer | None = None
+) -> AsyncIterator[None]:
     """A pod with the right certificate and the wrong manners, on its own address."""
 
     async def handle(connection: ServerConnection) -> None:
@@ -70,6 +74,7 @@ async def bad_pod(pods: Pods, behave: Behaviour) -> AsyncIterator[None]:
         BAD.ip,
         pods.port,
         ssl=context,
+        process_request=answer,
         subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
         ping_interval=None,
         close_timeout=0.5,
@@ -129,6 +134,18 @@ async def test_a_port_that_nobody_listens_on_is_named(pods: Pods) -> None:
     await pods.start(1, body(generation=1))
     async with operator(pods) as leader:
         await disturbed(pods, leader, "the control port cannot be reached")
+
+
+async def test_a_pod_that_sends_us_elsewhere_is_not_followed(pods: Pods) -> None:
+    await pods.start(1, body(generation=1))
+
+    def elsewhere(connection: ServerConnection, _: Request) -> Response:
+        answer = connection.respond(302, "")
+        answer.headers["Location"] = "wss://elsewhere.test/"
+        return answer
+
+    async with bad_pod(pods, leaves, elsewhere), operator(pods) as leader:
+        await disturbed(pods, leader, "the control port answered with HTTP 302")
 
 
 async def test_a_port_without_tls_is_named(pods: Pods) -> None:
