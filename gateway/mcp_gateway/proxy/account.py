@@ -111,7 +111,7 @@ class Account:
             attempt.queue = lease.waited
             if self.rates.limited or self.model_rates:
                 attempt.queue += await self._take_rates(exchange, call, model)
-            self._ask_breaker()
+            self._ask_breaker(call, model)
             answer = await self._send(exchange, lease, call, attempt)
         except (UpstreamError, RemoteProtocolError) as error:
             error.provider = self.spec.name
@@ -141,27 +141,41 @@ class Account:
             deadline=deadline,
         )
 
+    def _rates_of(self, model: str) -> list[Rates]:
+        """The rates that a request for this model counts against."""
+        of_model = self.model_rates.get(model)
+        both = (self.rates,) if of_model is None else (self.rates, of_model)
+        return [rates for rates in both if rates.limited]
+
     async def _take_rates(self, exchange: Exchange, call: ChatCall, model: str) -> float:
         """Wait for the account's turn and the model's; seconds waited."""
         until = self.loop.time() + self.spec.pool.acquire_timeout
         if exchange.deadline is not None:
             until = min(until, exchange.deadline)
         total = 0.0
-        for rates in (self.rates, self.model_rates.get(model)):
-            if rates is None or not rates.limited:
-                continue
-            waited = await rates.take(call, until)
-            if waited is None:
-                raise PoolTimeout(
-                    f"{self.spec.name} is at its rate limit for longer than this request can wait"
-                )
-            total += waited
+        taken: list[Rates] = []
+        try:
+            for rates in self._rates_of(model):
+                waited = await rates.take(call, until)
+                if waited is None:
+                    raise PoolTimeout(
+                        f"{self.spec.name} is at its rate limit for longer than this request "
+                        "can wait"
+                    )
+                taken.append(rates)
+                total += waited
+        except BaseException:
+            for rates in taken:
+                rates.undo(call)
+            raise
         return total
 
-    def _ask_breaker(self) -> None:
+    def _ask_breaker(self, call: ChatCall, model: str) -> None:
         """Right before the send: what was allowed must be followed by an outcome."""
         now = self.loop.time()
         if not self.breaker.allow(now):
+            for rates in self._rates_of(model):
+                rates.undo(call)
             raise CircuitOpen(
                 f"{self.spec.name} is not called for now: its circuit breaker is open",
                 retry_after=self.breaker.retry_after(now),
@@ -184,6 +198,9 @@ class Account:
         except ProviderRefused as exc:
             error = refused(exc.refusal, self.spec.name)
             attempt.status = exc.refusal.status
+            if not (exchange.streamed or exc.refusal.kind is RefusalKind.SERVER):
+                for rates in self._rates_of(attempt.model):
+                    rates.undo_tokens(call)
             self._learn(exc.refusal, lease, attempt.model)
             self._failed(error)
             raise error from exc
@@ -246,9 +263,8 @@ class Account:
         now = self.loop.time()
         self.breaker.succeeded(now)
         if self.rates.limited or self.model_rates:
-            for rates in (self.rates, self.model_rates.get(attempt.model)):
-                if rates is not None:
-                    rates.settle(now, call, answer)
+            for rates in self._rates_of(attempt.model):
+                rates.settle(now, call, answer)
         meters = self.meters
         meters.ok.value += 1.0
         meters.duration.observe(attempt.upstream)

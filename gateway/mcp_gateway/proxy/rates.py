@@ -14,8 +14,13 @@ from mcp_gateway.providers.base import ChatAnswer, ChatCall
 
 CHARACTERS_PER_TOKEN = 4
 DEFAULT_ANSWER_TOKENS = 256
+LARGEST_ANSWER_TOKENS = 1 << 18
+"""No model writes more. `max_tokens` is the client's word: believed without a bound, one request
+would take what all the others need for years."""
 DRAINED = 1.0
 """Seconds a bucket stays empty after a refusal that names no time."""
+LONGEST_DRAIN = 600.0
+"""A longer wait for a rate by the minute is a misread message; the next refusal would say more."""
 MINUTE, DAY = 60.0, 86_400.0
 BURST_SECONDS = 10.0
 """So much of a rate may be used at once. Providers count in windows, and a whole minute's worth
@@ -79,16 +84,31 @@ class Rates:
             if bucket is not None:
                 bucket.charge(now, missing) if missing > 0 else bucket.give_back(-missing)
 
+    def undo(self, call: ChatCall) -> None:
+        """Give back what `take` took for a request that was not sent."""
+        if self._requests is not None:
+            self._requests.give_back(1)
+        self.undo_tokens(call)
+
+    def undo_tokens(self, call: ChatCall) -> None:
+        """Give back the tokens of a request that was sent and refused, with nothing generated."""
+        if self._tokens is self._daily is None:
+            return
+        estimate = estimated_tokens(call)
+        for bucket in (self._tokens, self._daily):
+            if bucket is not None:
+                bucket.give_back(estimate)
+
     def drain_requests(self, now: float, seconds: float | None) -> None:
         """The provider refused for frequency: send nothing for `seconds`."""
         self._requests = self._requests or _unlimited()
-        self._requests.drain(now, seconds if seconds is not None else DRAINED)
+        self._requests.drain(now, _drain_time(seconds))
         self._refresh()
 
     def drain_tokens(self, now: float, seconds: float | None) -> None:
         """The provider refused for tokens: send nothing for `seconds`."""
         self._tokens = self._tokens or _unlimited()
-        self._tokens.drain(now, seconds if seconds is not None else DRAINED)
+        self._tokens.drain(now, _drain_time(seconds))
         self._refresh()
 
     def levels(self, now: float) -> dict[str, float]:
@@ -120,9 +140,20 @@ class Rates:
 
 def estimated_tokens(call: ChatCall) -> int:
     """A guess of prompt and answer together, from sizes alone."""
-    prompt = len(memoryview(call.fields["messages"])) // CHARACTERS_PER_TOKEN
-    answer = bytes(call.fields.get("max_tokens", b""))
-    return prompt + (int(answer) if answer.isdigit() else DEFAULT_ANSWER_TOKENS)
+    fields = call.fields
+    prompt = len(memoryview(fields["messages"])) // CHARACTERS_PER_TOKEN
+    asked = fields.get("max_tokens") or fields.get("max_completion_tokens")
+    answer = bytes(asked) if asked is not None else b""
+    if not answer.isdigit():
+        return prompt + DEFAULT_ANSWER_TOKENS
+    # Too many digits for a number are not made one: that takes long, and fails in the end.
+    return prompt + (
+        min(int(answer), LARGEST_ANSWER_TOKENS) if len(answer) < 10 else LARGEST_ANSWER_TOKENS
+    )
+
+
+def _drain_time(seconds: float | None) -> float:
+    return DRAINED if seconds is None else min(seconds, LONGEST_DRAIN)
 
 
 def _configured(

@@ -13,7 +13,7 @@ from tests.support.scripted_provider import (
     streams,
 )
 
-from mcp_gateway.api import AccountLimits
+from mcp_gateway.api import AccountLimits, ModelLimits
 from mcp_gateway.errors import (
     CircuitOpen,
     ConnectFailed,
@@ -23,6 +23,7 @@ from mcp_gateway.errors import (
     NoProviderAvailable,
     NoRoute,
     PoolSaturated,
+    PoolTimeout,
     UpstreamRefused,
     UpstreamTimeout,
 )
@@ -32,6 +33,7 @@ from mcp_gateway.proxy.balancer import Backend, round_robin
 from mcp_gateway.proxy.dispatch import Dispatcher
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.pattern import compile_pattern
+from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.proxy.router import Route, Router
 from mcp_gateway.upstream.connection import Timeouts
 from mcp_gateway.upstream.pool import PoolSettings
@@ -396,6 +398,26 @@ async def test_a_stream_refused_before_its_first_piece_is_tried_elsewhere() -> N
     sink = Collector()
     await dispatcher(kimi, glm)(chat_exchange(sink=sink))
     assert sink.text == "Hi."
+
+
+async def test_a_refused_request_costs_no_tokens() -> None:
+    kimi = Script("kimi", MISTAKE, limits=AccountLimits(tokens_per_day=100_000))
+    left = kimi.account.rates.levels(0.0)
+    for _ in range(5):
+        await failure(dispatcher(kimi), chat_exchange())
+    assert kimi.account.rates.levels(asyncio.get_running_loop().time()) == left
+
+
+async def test_what_one_of_two_rates_took_comes_back_where_the_other_has_no_turn() -> None:
+    kimi = Script("kimi", says("Hi."), limits=AccountLimits(tokens_per_day=100_000))
+    of_model = Rates(ModelLimits(requests_per_minute=1), asyncio.get_running_loop())
+    kimi.account.model_rates["kimi-k2"] = of_model
+    made = dispatcher(kimi)
+    await made(chat_exchange())
+    now = asyncio.get_running_loop().time()
+    left = kimi.account.rates.levels(now)
+    assert isinstance(await failure(made, chat_exchange()), PoolTimeout)
+    assert kimi.account.rates.levels(now) == left
 
 
 async def test_a_rate_that_is_used_up_is_waited_for() -> None:

@@ -2,10 +2,18 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from mcp_gateway.api import AccountLimits, ModelLimits
 from mcp_gateway.providers.base import ChatAnswer, ChatCall
-from mcp_gateway.proxy.rates import BURST_SECONDS, DRAINED, Rates, estimated_tokens
+from mcp_gateway.proxy.rates import (
+    BURST_SECONDS,
+    DRAINED,
+    LARGEST_ANSWER_TOKENS,
+    LONGEST_DRAIN,
+    Rates,
+    estimated_tokens,
+)
 
 
 def call(characters: int = 40, max_tokens: int | None = 10) -> ChatCall:
@@ -56,6 +64,39 @@ async def test_tokens_are_charged_by_estimate_and_corrected_by_usage() -> None:
     assert limited.levels(now())["tokens"] == 960.0
     limited.settle(now(), call(), ChatAnswer(prompt_tokens=2, completion_tokens=3))
     assert limited.levels(now())["tokens"] == 975.0
+
+
+@pytest.mark.parametrize("asked", [10**9, 10**18, 10**4000, 10**4299])
+async def test_no_request_can_take_more_than_the_longest_answer(asked: int) -> None:
+    assert estimated_tokens(call(max_tokens=asked)) == 10 + LARGEST_ANSWER_TOKENS
+    limited = rates(tokens_per_minute=6_000_000)
+    assert await limited.take(call(max_tokens=asked), now()) == 0.0
+    assert await limited.take(call(), now() + 60) is not None
+
+
+async def test_the_newer_name_of_the_answers_length_counts_too() -> None:
+    fields = {"messages": msgspec.Raw(b"x" * 40), "max_completion_tokens": msgspec.Raw(b"7")}
+    assert estimated_tokens(ChatCall(model="m", fields=fields)) == 17
+
+
+async def test_what_was_not_sent_or_not_generated_is_given_back() -> None:
+    limited = rates(requests_per_minute=60, tokens_per_minute=6_000, tokens_per_day=100_000)
+    full = limited.levels(now())
+    await limited.take(call(), now())
+    limited.undo_tokens(call())
+    assert limited.levels(now()) == {**full, "requests": full["requests"] - 1}
+    await limited.take(call(), now())
+    limited.undo(call())
+    assert limited.levels(now()) == {**full, "requests": full["requests"] - 1}
+
+
+async def test_a_refusal_cannot_stop_sending_for_ever() -> None:
+    unlimited = rates()
+    unlimited.drain_requests(now(), float("inf"))
+    unlimited.drain_tokens(now(), 10.0**12)
+    waited = await unlimited.take(call(), now() + 2 * LONGEST_DRAIN)
+    assert waited is not None
+    assert waited <= LONGEST_DRAIN + 1.0
 
 
 async def test_an_answer_without_usage_keeps_the_estimate() -> None:
