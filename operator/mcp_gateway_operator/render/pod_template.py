@@ -101,6 +101,8 @@ def _container(gateway: Gateway, context: Context) -> dict[str, Any]:
             CONTROL_DIR,
             "--document-from-operator",
         ],
+        # The pod says it when the operator dials: an address may have gone to another pod.
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [
             {"name": "mcp", "containerPort": gateway.mcp_port, "protocol": "TCP"},
             {"name": "admin", "containerPort": gateway.admin_port, "protocol": "TCP"},
