@@ -57,8 +57,9 @@ def up(state: State, nodes: int) -> int:
     print(f"kubeconfig  {facts['kubeconfig']}")
     print(f"programs    {facts['binaries']} (kubectl, helm)")
     print(f"logs        {facts['folder']} (of pods: node-*/logs)")
-    print('To use it:  eval "$(python -m tests.cluster env)" && kubectl get nodes')
-    print("To end it:  python -m tests.cluster down")
+    ours = f"{os.path.relpath(sys.executable)} -m tests.cluster"
+    print(f'To use it:  eval "$({ours} env)" && kubectl get nodes')
+    print(f"To end it:  {ours} down")
     return 0
 
 
