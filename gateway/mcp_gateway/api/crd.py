@@ -131,12 +131,13 @@ def _condition(name: str, field: str = "status") -> str:
 
 _COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "Ready", "type": "string", "jsonPath": _condition("Ready")},
-    {"name": "Pods", "type": "integer", "jsonPath": ".status.readyReplicas"},
-    {"name": "Config", "type": "string", "jsonPath": ".status.configApplied"},
-    {"name": "Tuning", "type": "string", "jsonPath": ".spec.tuning.mode"},
-    {"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"},
-    {"name": "Reason", "type": "string", "jsonPath": _condition("Ready", "reason"), "priority": 1},
+    {"name": "Replicas", "type": "integer", "jsonPath": ".status.readyReplicas"},
+    {"name": "Generation", "type": "integer", "jsonPath": ".status.configGeneration"},
+    {"name": "Applied", "type": "string", "jsonPath": ".status.configApplied"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Reason", "type": "string", "jsonPath": _condition("Ready", "reason"), "priority": 1},
+    {"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint", "priority": 1},
+    {"name": "Tuning", "type": "string", "jsonPath": ".spec.tuning.mode", "priority": 1},
 ]
 
 
@@ -156,8 +157,8 @@ class _Generator(GenerateJsonSchema):
         if isinstance(default, BaseModel):
             # What differs from the model's own defaults; the API server adds the rest. But it
             # judges a default by the model's rules before it adds anything, so a model with
-            # rules is written out.
-            ruled = isinstance(default, Model) and bool(default.cel_rules())
+            # rules is written out. What changes it is judged by has no say there.
+            ruled = isinstance(default, Model) and any(rule.cel for rule in default.rules)
             found["default"] = default.model_dump(
                 by_alias=True, mode="json", exclude_defaults=not ruled, exclude_none=True
             )

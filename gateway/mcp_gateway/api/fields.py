@@ -61,6 +61,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """A change that is unsafe, which only an API server sees: a file has no past.
+
+    Attributes:
+        field: the attribute that must not change so, dotted where nested.
+        cel: true for a change that is safe; `oldSelf` is what was. An API server judges a
+            model's default by it too, before other defaults are in it: hence `has`.
+        message: what is in danger, and the safe way.
+    """
+
+    field: str
+    cel: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """A rule that a model does not obey.
 
@@ -88,6 +104,7 @@ class Model(BaseModel):
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
 
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
@@ -100,14 +117,15 @@ class Model(BaseModel):
     @classmethod
     def cel_rules(cls) -> list[dict[str, str]]:
         """The rules as `x-kubernetes-validations`; those that an API server can judge."""
+        found = [(rule.fields[0], rule.cel, rule.message) for rule in cls.rules if rule.cel]
+        found += [(each.field, each.cel, each.message) for each in cls.transitions]
         return [
             {
-                "rule": rule.cel,
-                "message": rule.message,
-                "fieldPath": "." + ".".join(cls.spelled(rule.fields[0])),
+                "rule": cel,
+                "message": message,
+                "fieldPath": "." + ".".join(cls.spelled(field)),
             }
-            for rule in cls.rules
-            if rule.cel
+            for field, cel, message in found
         ]
 
     @classmethod

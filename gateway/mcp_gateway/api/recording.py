@@ -16,6 +16,7 @@ from mcp_gateway.api.fields import (
     Model,
     Rule,
     Size,
+    Transition,
     exactly_one,
 )
 from mcp_gateway.api.secret import SecretSource
@@ -50,6 +51,27 @@ class Spool(Model):
 
     storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """StorageClass of the volumes, for `persistent`. Without it: the cluster's default."""
+
+    transitions = (
+        Transition(
+            "storage",
+            "!has(self.storage) || oldSelf.storage != 'persistent' || self.storage == 'persistent'",
+            "a persistent spool stays so, or what was not shipped yet goes with the volumes: make"
+            " another gateway, and delete this one once its spool is empty",
+        ),
+        Transition(
+            "size",
+            "!has(self.storage) || oldSelf.storage != 'persistent' || self.size == oldSelf.size",
+            "a persistent spool keeps its size, as volumes do: make another gateway",
+        ),
+        Transition(
+            "storage_class_name",
+            "!has(self.storage) || oldSelf.storage != 'persistent' || (has(self.storageClassName)"
+            " ? has(oldSelf.storageClassName) && self.storageClassName == oldSelf.storageClassName"
+            " : !has(oldSelf.storageClassName))",
+            "a persistent spool keeps its class, as volumes do: make another gateway",
+        ),
+    )
 
 
 class Supabase(Model):
@@ -160,3 +182,13 @@ class Recording(Model):
     hash_clients: bool = False
     """Write a hash in place of a client's name and address. The hash is the same for the same
     client, so that counts still work."""
+
+    transitions = (
+        Transition(
+            "enabled",
+            "!has(self.enabled) || self.enabled || !oldSelf.enabled"
+            " || oldSelf.spool.storage != 'persistent'",
+            "a persistent spool stays enabled, or what was not shipped yet goes with the volumes:"
+            " make another gateway, or record less with mode: metadata",
+        ),
+    )

@@ -70,8 +70,18 @@ def test_the_resource_has_its_names_and_subresources() -> None:
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }
-    columns = {column["name"] for column in version()["additionalPrinterColumns"]}
-    assert {"Ready", "Pods", "Tuning", "Endpoint", "Age"} <= columns
+    columns = version()["additionalPrinterColumns"]
+    narrow = [column["name"] for column in columns if not column.get("priority")]
+    wide = [column["name"] for column in columns if column.get("priority")]
+    assert narrow == ["Ready", "Replicas", "Generation", "Applied", "Age"]
+    assert wide == ["Reason", "Endpoint", "Tuning"]
+
+
+def test_changes_that_would_lose_records_are_refused() -> None:
+    rules = dict(ALL)[".spec.recording.spool"]["x-kubernetes-validations"]
+
+    assert [rule["fieldPath"] for rule in rules] == [".storage", ".size", ".storageClassName"]
+    assert all("oldSelf" in rule["rule"] for rule in rules)
 
 
 def test_every_part_is_structural() -> None:
