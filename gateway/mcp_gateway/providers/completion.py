@@ -16,7 +16,8 @@ from mcp_gateway.providers.base import ChatAnswer, StreamEvent
 DONE = b"[DONE]"
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of events in one streamed answer; more is taken for a provider gone wrong."""
-
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not JSON, not UTF-8, or nested without end."""
 
 # A union with Raw takes null only, so `null` and a missing field are told by their bytes.
 _ABSENT = msgspec.Raw()
@@ -135,7 +136,7 @@ def decode_completion(body: bytes) -> ChatAnswer | None:
     """
     try:
         completion = _completion_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except UNREADABLE as exc:
         raise RemoteProtocolError(f"expected a chat completion, got: {_reason(exc)}") from exc
     if not completion.choices:
         if bytes(completion.error) not in _EMPTY:
@@ -143,6 +144,8 @@ def decode_completion(body: bytes) -> ChatAnswer | None:
         raise RemoteProtocolError("expected a chat completion, got one without choices")
     choice = completion.choices[0]
     message, usage = choice.message, completion.usage
+    if bytes(message.tool_calls) not in _EMPTY:
+        _check_text(message.tool_calls)
     return ChatAnswer(
         body=body,
         content=_text(message.content),
@@ -163,7 +166,7 @@ def decode_models(body: bytes) -> list[str]:
     """
     try:
         return [entry.id for entry in _models_decoder.decode(body).data]
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except UNREADABLE as exc:
         raise RemoteProtocolError(f"expected a list of models, got: {_reason(exc)}") from exc
 
 
@@ -206,7 +209,7 @@ class StreamAssembly:
             raise RemoteProtocolError(f"expected at most {STREAM_LIMIT} bytes of events")
         try:
             chunk = _chunk_decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except UNREADABLE as exc:
             message = f"expected a chunk of a chat completion, got: {_reason(exc)}"
             raise RemoteProtocolError(message) from exc
         if bytes(chunk.error) not in _EMPTY:
@@ -296,6 +299,14 @@ def _text(content: str | list[Part] | None) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.text or "" for part in content or ())
+
+
+def _check_text(raw: msgspec.Raw) -> None:
+    """Look at what is passed on undecoded: a message of ours must be UTF-8 all through."""
+    try:
+        bytes(raw).decode()
+    except UnicodeDecodeError as exc:
+        raise RemoteProtocolError("expected tool calls in UTF-8") from exc
 
 
 def _reason(exc: Exception) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from mcp_gateway.errors import RemoteProtocolError, UpstreamError
+from mcp_gateway.errors import RemoteProtocolError, RequestCancelled, UpstreamError
 from mcp_gateway.protocol.sse import SSEDecoder
 from mcp_gateway.providers import completion, head, refusal
 from mcp_gateway.providers.base import (
@@ -125,11 +125,12 @@ class OpenAIChatProvider:
         if body is None or not call.stream or ask_usage or model != call.model:
             body = _stream_body(call, model, ask_usage=ask_usage)
         payload = head.splice(self._heads_of(connection.endpoint).chat, body)
+        until = asyncio.get_running_loop().time() + timeouts.total
         response = await connection.stream(payload, timeouts)
         if response.status != 200 or not _is_event_stream(response.headers):
             raise await self._not_a_stream(response)
         try:
-            return await _read_stream(response, sink, hide_usage=ask_usage)
+            return await _read_stream(response, sink, until, hide_usage=ask_usage)
         except completion.StreamError as exc:
             raise self._refused(response.status, response.headers, exc.body) from exc
         finally:
@@ -231,7 +232,9 @@ def _is_event_stream(headers: Mapping[bytes, bytes]) -> bool:
     return content_type.lstrip().lower().startswith(b"text/event-stream")
 
 
-async def _read_stream(response: StreamedResponse, sink: Sink, *, hide_usage: bool) -> ChatAnswer:
+async def _read_stream(
+    response: StreamedResponse, sink: Sink, until: float, *, hide_usage: bool
+) -> ChatAnswer:
     decoder = SSEDecoder()
     assembly = completion.StreamAssembly()
     ended = False
@@ -245,13 +248,25 @@ async def _read_stream(response: StreamedResponse, sink: Sink, *, hide_usage: bo
             if not (hide_usage and completion.usage_only(event)):
                 sink.send(event)
         if sink.congested:
-            await sink.drained()
+            await _drained(sink, until)
     if not (assembly.done or assembly.finished):
         raise RemoteProtocolError("expected the stream to end with [DONE], it broke off")
     sink.send(StreamEvent(completion.DONE))
     if assembly.done:
         await _read_trailer(response)
     return assembly.answer()
+
+
+async def _drained(sink: Sink, until: float) -> None:
+    """Wait for a slow client, but no longer than the whole request may take.
+
+    A client that never reads again would keep its place at the provider for good.
+    """
+    try:
+        async with asyncio.timeout_at(until):
+            await sink.drained()
+    except TimeoutError as exc:
+        raise RequestCancelled("the client did not read its stream in time") from exc
 
 
 async def _read_trailer(response: StreamedResponse) -> None:

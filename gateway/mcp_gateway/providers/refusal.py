@@ -21,8 +21,10 @@ _IDENTITIES = re.compile(
     r"\s*\b(?:org|proj)-\w+(?:\s*/\s*proj-\w+)?|\s*<(?:ak|org|proj)-[^>]*>", re.ASCII
 )
 _KEYS = re.compile(r"\bsk-[\w-]{4,}", re.ASCII)
-_AGAIN = re.compile(r"(?:try again|retry)(?: after| in)? (\d+(?:\.\d+)?) ?(ms|milli|s|m|h)?", re.I)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_AGAIN = re.compile(
+    r"(?:try again|retry)(?: after| in)? (\d{1,9}(?:\.\d{1,9})?) ?(ms|milli|s|m|h)?", re.I
+)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 # First match wins: a daily token limit is a quota, one by the minute is a rate.
@@ -82,7 +84,7 @@ def read(status: int, headers: Mapping[bytes, bytes], body: bytes, now: float) -
     """Understand the form of an error answer, whatever it is; never raises."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = "the answer was not JSON" if body else "the answer was empty"
         return ErrorAnswer(status, "", "", text, headers, now)
     error = document.get("error", document) if isinstance(document, dict) else document

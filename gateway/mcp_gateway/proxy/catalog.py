@@ -92,6 +92,8 @@ class Catalog:
             InvalidArguments: it is not a chat request.
         """
         fields = _decode(body)
+        if not body.isascii():
+            _check_text(body)
         if repeats_member(body, fields):
             # The body is passed on as it is, and the provider could take the other one.
             raise InvalidArguments("a member of the request is given twice")
@@ -145,6 +147,14 @@ def _decode(raw: msgspec.Raw | bytes) -> dict[str, msgspec.Raw]:
         return _fields.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
         raise InvalidArguments(f"expected a JSON object: {exc}") from exc
+
+
+def _check_text(body: bytes) -> None:
+    """Look at the members that stay encoded: their text is not looked into by decoding."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as exc:
+        raise InvalidArguments("expected a JSON object in UTF-8") from exc
 
 
 def _text(fields: dict[str, msgspec.Raw], name: str, *, required: bool = False) -> str:

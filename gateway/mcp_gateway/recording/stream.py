@@ -29,13 +29,13 @@ def assemble(events: Iterable[bytes]) -> bytes:
             continue
         try:
             chunk = _decode(data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             unread.append(data.decode("utf-8", "replace"))
             continue
         if isinstance(chunk, dict):
             _add_chunk(answer, choices, chunk)
         else:
-            unread.append(data.decode())
+            unread.append(data.decode("utf-8", "replace"))
     answer["choices"] = [_finished(choices[index]) for index in sorted(choices)]
     if unread:
         answer["unread"] = unread

@@ -184,3 +184,18 @@ def test_an_event_with_nothing_but_usage_is_recognised() -> None:
     assert completion.usage_only(assembly.add(b'{"choices":[],"usage":{"prompt_tokens":1}}'))
     for other in (chunk({"content": "x"}), chunk({}, choice={"finish_reason": "stop"}), b"[DONE]"):
         assert not completion.usage_only(assembly.add(other))
+
+
+def test_endless_nesting_is_the_remote_sides_fault() -> None:
+    nested = b"[" * 100_000 + b"]" * 100_000
+    for read in (completion.decode_completion, completion.decode_models):
+        with pytest.raises(RemoteProtocolError):
+            read(b'{"x":%b,"choices":[],"data":[]}' % nested)
+    with pytest.raises(RemoteProtocolError):
+        completion.StreamAssembly().add(b'{"x":%b}' % nested)
+
+
+def test_what_is_passed_on_undecoded_is_text() -> None:
+    body = b'{"choices":[{"message":{"tool_calls":[{"id":"\xff"}]}}]}'
+    with pytest.raises(RemoteProtocolError, match="UTF-8"):
+        completion.decode_completion(body)

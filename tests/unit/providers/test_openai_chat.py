@@ -8,7 +8,12 @@ import msgspec
 import pytest
 from tests.unit.providers.scripted import EOF_, Recorder, connection, response, stream
 
-from mcp_gateway.errors import ConnectionLost, RemoteProtocolError, UpstreamTimeout
+from mcp_gateway.errors import (
+    ConnectionLost,
+    RemoteProtocolError,
+    RequestCancelled,
+    UpstreamTimeout,
+)
 from mcp_gateway.providers.base import ChatCall, ProviderRefused, RefusalKind
 from mcp_gateway.providers.credential import RENEW_BEFORE, TOKEN_LIFETIME, BearerKey, SignedToken
 from mcp_gateway.providers.glm import GLMProvider
@@ -164,6 +169,21 @@ async def test_a_congested_sink_is_waited_for() -> None:
     sink.congested = True
     await kimi().stream(made, call(stream=True), "m", TIMEOUTS, sink)
     assert sink.waited == 1
+
+
+async def test_a_client_that_never_reads_again_is_given_up() -> None:
+    class Stuck(Recorder):
+        async def drained(self) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    made, _ = connection(stream(HELLO, STOP, DONE))
+    sink = Stuck()
+    sink.congested = True
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(RequestCancelled):
+        await kimi().stream(made, call(stream=True), "m", TIMEOUTS, sink)
+    waited = asyncio.get_running_loop().time() - started
+    assert waited == pytest.approx(TIMEOUTS.total, abs=0.1)
 
 
 async def test_a_stream_that_forgets_its_end_marker_is_given_one() -> None:

@@ -29,6 +29,7 @@ def answer(
         (b"<html>busy</html>", ("", "", "the answer was not JSON")),
         (b"\xff\xfe", ("", "", "the answer was not JSON")),
         (b"", ("", "", "the answer was empty")),
+        (b"[" * 100_000 + b"]" * 100_000, ("", "", "the answer was not JSON")),
     ],
 )
 def test_any_body_is_read(body: bytes, expected: tuple[str, str, str]) -> None:
@@ -169,3 +170,11 @@ def test_a_message_is_freed_of_keys_and_ids_and_bounded() -> None:
     project = "Your account org-7 / proj-4 <ak-9> request reached"
     assert refusal.scrub(project, ()) == "Your account request reached"
     assert len(refusal.scrub("x" * 5000, ())) == refusal.MESSAGE_LIMIT
+
+
+def test_no_wait_is_without_end() -> None:
+    digits = "9" * 400
+    said = refusal.retry_after(answer(f"try again in {digits} s"), RefusalKind.TOKENS)
+    assert said is None or said < 1e10
+    headers = {b"x-ratelimit-reset-requests": f"{digits}s".encode()}
+    assert refusal.retry_after(answer(headers=headers), RefusalKind.FREQUENCY) is None

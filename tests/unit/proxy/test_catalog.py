@@ -136,3 +136,11 @@ async def test_models_are_those_the_client_may_call() -> None:
     assert len(await made.models(ANONYMOUS)) == 3
     limited = Client("ann", models=compile_pattern("kimi-k3|glm-.*"))
     assert await made.models(limited) == [Model("kimi-k3", "kimi"), Model("glm-5", "glm")]
+
+
+def test_a_body_that_is_passed_on_is_utf8_all_through() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}'
+    with pytest.raises(InvalidArguments, match="UTF-8"):
+        catalog().call_from_openai(body)
+    good = '{"model":"m","messages":[{"role":"user","content":"\u00e9"}]}'.encode()
+    assert catalog().call_from_openai(good).body == good

@@ -87,3 +87,10 @@ def test_hostile_shapes_are_put_up_with() -> None:
         piece(tool_calls=[{"function": {"name": "f"}}]),
     )
     assert answer["choices"][0]["message"]["content"] == {"c": "d"}
+
+
+def test_what_cannot_be_read_costs_no_more_than_itself() -> None:
+    nested = b"[" * 100_000
+    answer = whole(piece(content="Hel"), b'{"x":"\xff"}', nested + b"]" * 100_000, b'"\xff"')
+    assert answer["choices"] == [{"index": 0, "message": {"content": "Hel"}}]
+    assert len(answer["unread"]) == 3
