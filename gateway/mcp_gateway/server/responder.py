@@ -110,7 +110,8 @@ class Responder:
     def respond(self, status: int, headers: bytes, body: bytes = b"") -> None:
         """Send a whole response in one write; `content-length` is added."""
         assert not self.started, "a response is sent once"
-        self.started = self.finished = True
+        self.started = True
+        self._end()
         connection = self._connection
         transport = connection.transport
         if transport is not None:
@@ -151,18 +152,28 @@ class Responder:
         """End a streamed response."""
         assert self.started, "finish comes after start"
         assert not self.finished, "a response is finished once"
-        self.finished = True
+        self._end()
         self._send(b"0\r\n\r\n" if self._chunked and not self._without_body else b"")
         self._connection.responded(keep_alive=self._keep_alive)
 
     def upgrade(self, head: bytes, protocol: asyncio.Protocol) -> None:
         """Answer with `head` (status line and fields, whole) and leave the connection."""
         assert not self.started, "an upgrade is the whole response"
-        self.started = self.finished = True
+        self.started = True
+        self._end()
         transport = self._connection.transport
         if transport is not None:
             transport.write(head)
         self._connection.switch(protocol)
+
+    def _end(self) -> None:
+        """Take no more from the application, and forget what it left here.
+
+        Both callbacks lead back to this responder. Kept, they would leave each request's task
+        to the garbage collector, which costs more than the rest of a response.
+        """
+        self.finished = True
+        self.heartbeat = self._on_disconnect = None
 
     def _send(self, piece: bytes) -> None:
         transport = self._connection.transport

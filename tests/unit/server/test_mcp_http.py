@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -115,6 +116,22 @@ async def test_a_chat_is_answered_whole() -> None:
     assert exchange.operation is Operation.CHAT
     assert exchange.request_id == "a"
     assert exchange.sink is None
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    async with serving(StandInEngine()) as peer:
+        await peer.ask(stateless("tools/call", chat()))
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await peer.ask(stateless("tools/call", chat(), progressToken=1))
+            await peer.ask(stateless("tools/call", chat()))
+            gc.collect()
+            left = {type(thing).__name__ for thing in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert not left & {"Responder", "StreamChannel", "Exchange", "Task", "coroutine"}
 
 
 async def test_models_are_listed_by_a_tool() -> None:
