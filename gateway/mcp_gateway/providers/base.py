@@ -64,8 +64,7 @@ class ProviderRefused(Exception):
         self.refusal = refusal
 
 
-@dataclass(slots=True)
-class ChatCall:
+class ChatCall(msgspec.Struct):
     """One chat completion as it travels to a provider.
 
     Attributes:
@@ -85,8 +84,7 @@ class ChatCall:
     stream: bool = False
 
 
-@dataclass(slots=True)
-class StreamEvent:
+class StreamEvent(msgspec.Struct):
     """One event of a streamed answer: the provider's bytes and what they say.
 
     Attributes:
@@ -100,8 +98,7 @@ class StreamEvent:
     reasoning: str = ""
 
 
-@dataclass(slots=True)
-class ChatAnswer:
+class ChatAnswer(msgspec.Struct):
     """A whole answer.
 
     Attributes:

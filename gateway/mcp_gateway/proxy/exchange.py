@@ -6,8 +6,10 @@ log, the metrics and the recording. It belongs to one task and is never shared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.protocol.jsonrpc import MessageType
@@ -57,8 +59,7 @@ ANONYMOUS = Client()
 METADATA = kept("metadata")
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """One try at one provider. Times are seconds; `outcome` is `ok` or an error's class name."""
 
     provider: str
@@ -69,8 +70,7 @@ class Attempt:
     status: int = 0
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """One request, from its first byte to its last.
 
     Attributes:
@@ -119,11 +119,11 @@ class Exchange:
     route: str = ""
     provider: str = ""
     model: str = ""
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = []
     queued: float = 0.0
     upstream: float = 0.0
     first_token: float | None = None
     streamed: bool = False
     recorded: bool = True
     kept: Kept = METADATA
-    events: list[bytes] = field(default_factory=list)
+    events: list[bytes] = []

@@ -55,8 +55,7 @@ class Bounds:
     idle_timeout: float = 120.0
 
 
-@dataclass(slots=True)
-class HTTPRequest:
+class HTTPRequest(msgspec.Struct):
     """One whole request.
 
     Attributes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from mcp_gateway.errors import GatewayError, RemoteProtocolError
 from mcp_gateway.upstream.http1 import MAX_BODY
 
 
-@dataclass(slots=True)
-class Response:
+class Response(Struct):
     """A whole answer. Header names are in lower case."""
 
     status: int
