@@ -107,7 +107,10 @@ class Account:
         exchange.attempts.append(attempt)
         lease: Lease | None = None
         try:
-            lease = await self._lease(exchange, model)
+            self._check_deadline(exchange)
+            lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
+                client=exchange.client.name, lane=model, deadline=exchange.deadline
+            )
             attempt.queue = lease.waited
             if self.rates.limited or self.model_rates:
                 attempt.queue += await self._take_rates(exchange, call, model)
@@ -131,15 +134,10 @@ class Account:
             exchange.upstream += attempt.upstream
         return answer
 
-    async def _lease(self, exchange: Exchange, model: str) -> Lease:
+    def _check_deadline(self, exchange: Exchange) -> None:
         deadline = exchange.deadline
         if deadline is not None and deadline <= self.loop.time():
             raise DeadlineExceeded("the request's deadline passed before an attempt began")
-        return await self.pool.acquire(
-            client=exchange.client.name,
-            lane=model,
-            deadline=deadline,
-        )
 
     def _rates_of(self, model: str) -> list[Rates]:
         """The rates that a request for this model counts against."""
@@ -156,7 +154,7 @@ class Account:
         taken: list[Rates] = []
         try:
             for rates in self._rates_of(model):
-                waited = await rates.take(call, until)
+                waited = 0.0 if rates.take_now(call) else await rates.take(call, until)
                 if waited is None:
                     raise PoolTimeout(
                         f"{self.spec.name} is at its rate limit for longer than this request "

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from mcp_gateway.errors import (
     DeadlineExceeded,
@@ -53,7 +54,7 @@ class Dispatcher:
         self._rng = rng
         self._loop = asyncio.get_running_loop()
 
-    async def __call__(self, exchange: Exchange) -> ChatAnswer | None:
+    def __call__(self, exchange: Exchange) -> Coroutine[Any, Any, ChatAnswer | None]:
         """Answer a chat exchange; anything else has its answer in the listener.
 
         Raises:
@@ -63,7 +64,7 @@ class Dispatcher:
         if exchange.invalid is not None:
             raise exchange.invalid
         if exchange.operation is not Operation.CHAT:
-            return None
+            return _nothing()
         call = exchange.call
         assert call is not None, "a chat exchange carries its call"
         route = self.router.route(
@@ -75,7 +76,7 @@ class Dispatcher:
         self._budget.deposit(self._loop.time())
         if exchange.sink is not None:
             exchange.sink = FirstToken(exchange, self._loop)
-        return await self._attempts(exchange, route, call)
+        return self._attempts(exchange, route, call)
 
     async def _attempts(self, exchange: Exchange, route: Route, call: ChatCall) -> ChatAnswer:
         excluded: list[Backend] = []
@@ -152,6 +153,10 @@ class Dispatcher:
             f"({names}: circuit breaker open or weight 0)",
             retry_after=min(waits, default=None),
         )
+
+
+async def _nothing() -> None:
+    """The dispatcher's answer to what asks no provider."""
 
 
 class FirstToken:

@@ -63,10 +63,14 @@ class Rates:
         self._tokens = _configured(self._tokens, per_minute, MINUTE, BURST_SECONDS)
         self._refresh()
 
+    def take_now(self, call: ChatCall) -> bool:
+        """Take a turn if there is one now."""
+        return self._try(self._loop.time(), self._estimate(call)) == 0.0
+
     async def take(self, call: ChatCall, until: float) -> float | None:
         """Wait for a turn until `until` (loop time); seconds waited, or None if it is too far."""
         started = now = self._loop.time()
-        estimate = 0 if self._tokens is self._daily is None else estimated_tokens(call)
+        estimate = self._estimate(call)
         while (wait := self._try(now, estimate)) > 0.0:
             if now + wait > until:
                 return None
@@ -118,21 +122,21 @@ class Rates:
 
     def _try(self, now: float, estimate: int) -> float:
         """Take from every bucket or from none; the longest wait, 0.0 when taken."""
-        taken: list[tuple[TokenBucket, float]] = []
-        for bucket, amount in (
-            (self._requests, 1),
-            (self._tokens, estimate),
-            (self._daily, estimate),
-        ):
-            if bucket is None:
-                continue
-            wait = bucket.take(now, amount)
-            if wait > 0.0:
-                for earlier, back in taken:
-                    earlier.give_back(back)
-                return wait
-            taken.append((bucket, amount))
-        return 0.0
+        requests, tokens, daily = self._requests, self._tokens, self._daily
+        wait = requests.take(now) if requests is not None else 0.0
+        if wait > 0.0:
+            return wait
+        wait = tokens.take(now, estimate) if tokens is not None else 0.0
+        if wait == 0.0 and daily is not None:
+            wait = daily.take(now, estimate)
+            if wait > 0.0 and tokens is not None:
+                tokens.give_back(estimate)
+        if wait > 0.0 and requests is not None:
+            requests.give_back(1)
+        return wait
+
+    def _estimate(self, call: ChatCall) -> int:
+        return 0 if self._tokens is self._daily is None else estimated_tokens(call)
 
     def _refresh(self) -> None:
         self.limited = not (self._requests is self._tokens is self._daily is None)
@@ -141,7 +145,7 @@ class Rates:
 def estimated_tokens(call: ChatCall) -> int:
     """A guess of prompt and answer together, from sizes alone."""
     fields = call.fields
-    prompt = len(memoryview(fields["messages"])) // CHARACTERS_PER_TOKEN
+    prompt = len(fields["messages"]) // CHARACTERS_PER_TOKEN
     asked = fields.get("max_tokens") or fields.get("max_completion_tokens")
     answer = bytes(asked) if asked is not None else b""
     if not answer.isdigit():

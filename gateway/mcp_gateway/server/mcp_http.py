@@ -8,6 +8,7 @@ era the end of the connection cancels the request; in the handshake era it does 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from mcp_gateway.errors import GatewayError, RequestCancelled
 from mcp_gateway.protocol import outbound, sse
@@ -54,20 +55,26 @@ class MCPOverHTTP:
         event = receive_http(request.headers, request.body)
         method = event.method if isinstance(event, Call | Notified) else ""
         exchange = begin_http(request, self._engine, self._loop, face=Face.HTTP, method=method)
-        if isinstance(event, Call):
-            await self._call(event, exchange, request, responder)
-        else:
+        if not isinstance(event, Call):
             await self._unanswered(event, exchange, responder)
-
-    async def _call(
-        self, call: Call, exchange: Exchange, request: HTTPRequest, responder: Responder
-    ) -> None:
+            return
         task = asyncio.current_task()
         assert task is not None, "a listener runs each exchange in a task"
-        if call.era is Era.STATELESS:
+        if event.era is Era.STATELESS:
             responder.on_disconnect(task.cancel)
-            await self._answer(call, exchange, request, responder)
-            return
+            await self._answer(event, exchange, request, responder)
+        else:
+            await self._answer_cancellable(event, exchange, request, responder, task)
+
+    async def _answer_cancellable(
+        self,
+        call: Call,
+        exchange: Exchange,
+        request: HTTPRequest,
+        responder: Responder,
+        task: asyncio.Task[Any],
+    ) -> None:
+        """Answer a call that a notification can end, and the end of the connection does not."""
         key = (exchange.credential, exchange.peer, call.id)
         self._cancellations.add(key, task)
         cancelled = False

@@ -8,7 +8,7 @@ nothing about a key. The final comparison is constant-time all the same.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from hashlib import sha256
 from typing import Protocol
 
@@ -46,26 +46,37 @@ class AuthLayer:
         self._tokens = tokens
         self._anonymous = anonymous
 
-    async def __call__(self, exchange: Exchange, handler: Handler) -> ChatAnswer | None:
+    def __call__(self, exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
         """Refuse, or go on as the client found."""
         credential = exchange.credential
         if exchange.face is Face.EMBEDDED:
             # Code of this very process holds every key already.
-            pass
-        elif credential:
-            exchange.client = self._by_key(credential) or await self._by_token(credential)
+            return self._go_on(exchange, handler)
+        if credential:
+            client = self._by_key(credential)
+            if client is None:
+                return self._with_token(exchange, handler)
+            exchange.client = client
         elif not self._anonymous:
             raise Unauthenticated(
                 "a credential is required: send an API key or a token as "
                 "`Authorization: Bearer ...`"
             )
+        return self._go_on(exchange, handler)
+
+    async def _with_token(self, exchange: Exchange, handler: Handler) -> ChatAnswer | None:
+        exchange.client = await self._by_token(exchange.credential)
+        return await self._go_on(exchange, handler)
+
+    @staticmethod
+    def _go_on(exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
         allowed, call = exchange.client.models, exchange.call
         if call is not None and allowed is not None and not allowed(call.model):
             raise PermissionDenied(
                 f"the key of client {exchange.client.name!r} does not allow "
                 f"model {call.model[:100]!r}"
             )
-        return await handler(exchange)
+        return handler(exchange)
 
     def _by_key(self, credential: str) -> Client | None:
         digest = sha256(credential.encode("utf-8", "surrogateescape")).digest()

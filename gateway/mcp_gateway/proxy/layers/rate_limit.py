@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable
 
 from mcp_gateway.api import RateLimit
 from mcp_gateway.errors import RateLimited
@@ -33,7 +34,7 @@ class RateLimitLayer:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
-    async def __call__(self, exchange: Exchange, handler: Handler) -> ChatAnswer | None:
+    def __call__(self, exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
         """Take one request from the client's bucket and go on, or refuse."""
         bucket = self._bucket(exchange.client, exchange.peer)
         if bucket is not None:
@@ -42,7 +43,7 @@ class RateLimitLayer:
                 raise RateLimited(
                     f"client {exchange.client.name!r} is over its rate", retry_after=wait
                 )
-        return await handler(exchange)
+        return handler(exchange)
 
     def _bucket(self, client: Client, peer: str) -> TokenBucket | None:
         own = client.requests_per_second
