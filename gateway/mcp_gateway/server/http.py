@@ -15,7 +15,10 @@ from mcp_gateway.server.message import Bounds, HTTPRequest
 from mcp_gateway.server.target import split_target
 
 MAX_FIELDS = 200
-_NOTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+
+
+def _hosts(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(name == b"host" for name, _ in fields)
 
 
 class _Refused(Exception):
@@ -40,6 +43,7 @@ class RequestReader:
         "_bounds",
         "_fed",
         "_fields",
+        "_head",
         "_last",
         "_noted",
         "_parser",
@@ -64,6 +68,7 @@ class RequestReader:
         self._last = False  # a request with `close` came
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
+        self._head: list[tuple[bytes, bytes]] = []
         self._noted: dict[bytes, bytes] = {}
         self._body: bytes | bytearray = b""
         self._body_size = 0
@@ -104,7 +109,6 @@ class RequestReader:
         self.reading = True
         self._url = b""
         self._fields = []
-        self._noted = {}
         self._body = b""
         self._body_size = 0
 
@@ -114,18 +118,16 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field; after the head these are trailers, which nobody here reads."""
-        name = name.lower()
-        if name in _NOTED:
-            if name == b"host" and b"host" in self._noted:
-                raise self._stop(400, "more than one Host header")
-            # RFC 9110 §5.5: whitespace around a value is no part of it; llhttp leaves what trails.
-            self._noted[name] = value.rstrip(b" \t")
-        self._fields.append((name, value))
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Judge the head before any of the body is taken."""
         self._advanced = True
-        noted, bounds = self._noted, self._bounds
+        bounds = self._bounds
+        self._head, self._fields = self._fields, []
+        noted = self._noted = dict(self._head)
+        if len(noted) != len(self._head) and _hosts(self._head) > 1:
+            raise self._stop(400, "more than one Host header")
         version = self._parser.get_http_version()
         if version == "1.1":
             if b"host" not in noted:
@@ -135,15 +137,15 @@ class RequestReader:
         length = noted.get(b"content-length")
         if length is not None and int(length) > bounds.max_body:
             raise self._stop(413, f"body over {bounds.max_body} bytes")
-        if len(self._fields) > MAX_FIELDS:
+        if len(self._head) > MAX_FIELDS:
             raise self._stop(431, f"more than {MAX_FIELDS} header fields")
         # Only bytes that could hold an overlong head make it worth adding up.
         if self._fed > bounds.max_header and self._head_size() > bounds.max_header:
             raise self._stop(431, f"header block over {bounds.max_header} bytes")
         if b"transfer-encoding" in noted:
-            self._check_transfer_encoding(version, noted[b"transfer-encoding"])
+            self._check_transfer_encoding(version, self._stated(b"transfer-encoding"))
         if b"expect" in noted:
-            self._expect(version, noted[b"expect"])
+            self._expect(version, self._stated(b"expect"))
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -166,11 +168,11 @@ class RequestReader:
         parser = self._parser
         method = parser.get_method().decode()
         try:
-            path, query = split_target(method, self._url, self._noted.get(b"host", b""))
+            path, query = split_target(method, self._url, self._stated(b"host"))
         except ValueError as exc:
             raise self._stop(400, str(exc)) from exc
         request = HTTPRequest(
-            method, path, query, Headers(self._fields), bytes(self._body), self._peer
+            method, path, query, Headers(self._head), bytes(self._body), self._peer
         )
         # An idle connection must not hold on to its last body.
         self._body = b""
@@ -211,8 +213,13 @@ class RequestReader:
         self.refusal = (status, message)
         return _Refused(message)
 
+    def _stated(self, name: bytes) -> bytes:
+        """A field of the head, empty where it is missing; of one that came twice, the last."""
+        # RFC 9110 §5.5: whitespace around a value is no part of it; llhttp leaves what trails.
+        return self._noted.get(name, b"").rstrip(b" \t")
+
     def _head_size(self) -> int:
-        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._head)
 
     def _check_transfer_encoding(self, version: str, encoding: bytes) -> None:
         # RFC 9112 §6.1: a coding that is not understood is 501; in HTTP/1.0 it is an attack.
@@ -230,10 +237,9 @@ class RequestReader:
         """Whether the upgrade that a request asks for is one to decide on, which ends reading."""
         if request.method == "CONNECT":
             raise self._stop(405, "this is not a proxy")
-        noted = self._noted
-        if request.method != "GET" or noted.get(b"upgrade", b"").lower() != b"websocket":
+        if request.method != "GET" or self._stated(b"upgrade").lower() != b"websocket":
             return False
-        if noted.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in noted:
+        if self._stated(b"content-length") not in {b"", b"0"} or self._stated(b"transfer-encoding"):
             raise self._stop(400, "an upgrade to WebSocket has no body")
         # Until the upgrade is decided nothing can be read: the bytes have no protocol yet.
         request.websocket = True
@@ -250,5 +256,5 @@ class RequestReader:
         """
         version = self._parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
-        lines += [name + b": " + value for name, value in self._fields if name != b"upgrade"]
+        lines += [name + b": " + value for name, value in self._head if name != b"upgrade"]
         return b"\r\n".join(lines) + b"\r\n\r\n"
