@@ -30,12 +30,12 @@ class TokenBucket:
             0.0 when they were taken; otherwise nothing was, and they will be there, if nobody
             else comes, after this many seconds.
         """
-        self._refill(now)
-        missing = min(n, self.burst) - self._level
-        if missing <= 0 and self._since(now) >= 0:
+        drained = self._refill(now)
+        missing = (n if n < self.burst else self.burst) - self._level
+        if missing <= 0 and not drained:
             self._level -= n
             return 0.0
-        return max(0.0, missing) / self.rate + max(0.0, -self._since(now))
+        return max(0.0, missing) / self.rate + drained
 
     def level(self, now: float) -> float:
         """Return the tokens in it at `now`; below zero while it owes some."""
@@ -66,13 +66,11 @@ class TokenBucket:
         self.burst = burst
         self._level = min(self._level, burst)
 
-    def _since(self, now: float) -> float:
-        """Seconds since the last refill; negative while drained."""
-        return now - (now if self._updated is None else self._updated)
-
-    def _refill(self, now: float) -> None:
-        since = self._since(now)
-        if since > 0:
-            self._level = min(self.burst, self._level + since * self.rate)
-        if since >= 0:
-            self._updated = now
+    def _refill(self, now: float) -> float:
+        """Gain what is due since the last time; seconds for which it stays drained."""
+        since = 0.0 if self._updated is None else now - self._updated
+        if since < 0:
+            return -since
+        self._updated = now
+        self._level = min(self.burst, self._level + since * self.rate)
+        return 0.0
