@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 
@@ -36,6 +37,7 @@ class ChatStream(AsyncIterator[ChatDelta]):
     def __init__(self, engine: Engine, request: ChatRequest) -> None:
         self.response: ChatResponse | None = None
         self._pieces: asyncio.Queue[ChatDelta | None] = asyncio.Queue()
+        self._text: list[str] = []
         self._room = asyncio.Event()
         self._room.set()
         exchange = _exchange(engine, request)
@@ -69,6 +71,7 @@ class ChatStream(AsyncIterator[ChatDelta]):
     def send(self, event: StreamEvent) -> None:
         """Take an event from the provider."""
         if event.content or event.reasoning:
+            self._text.append(event.content)
             self._pieces.put_nowait(ChatDelta(event.content, event.reasoning))
             if self._pieces.qsize() >= MAX_AHEAD:
                 self._room.clear()
@@ -88,7 +91,10 @@ class ChatStream(AsyncIterator[ChatDelta]):
 
     async def _run(self, engine: Engine, exchange: Exchange, request: ChatRequest) -> None:
         try:
-            self.response = await _carry(engine, exchange, request)
+            response = await _carry(engine, exchange, request)
+            if response.error is not None:
+                response = replace(response, text="".join(self._text))
+            self.response = response
         finally:
             self._pieces.put_nowait(None)
 

@@ -77,11 +77,13 @@ async def test_a_stream_that_fails_raises_after_its_pieces() -> None:
     broken = simulated("kimi", failures=[{"kind": "reset_midway", "ratio": 1.0}])
     async with Gateway(document(broken), listen=False) as gateway:
         stream = gateway.stream(hello())
+        pieces: list[str] = []
         with pytest.raises(Exception, match=r"ended|lost|broke|closed"):
-            async for _ in stream:
-                pass
+            async for delta in stream:
+                pieces.append(delta.content)
         assert stream.response is not None
         assert stream.response.error is not None
+        assert stream.response.text == "".join(pieces)
 
 
 async def test_the_callers_timeout_holds() -> None:
