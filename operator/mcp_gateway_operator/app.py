@@ -18,6 +18,7 @@ from mcp_gateway_operator.cluster import (
     Access,
     Cluster,
     ClusterError,
+    Forbidden,
     Leadership,
     Recorder,
     Reflector,
@@ -34,6 +35,7 @@ from mcp_gateway_operator.render.kind import (
     CHILDREN,
     DEPLOYMENT,
     GATEWAY,
+    NAMESPACE,
     POD,
     SECRET,
     STATEFUL_SET,
@@ -42,6 +44,7 @@ from mcp_gateway_operator.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
+DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 
@@ -144,9 +147,10 @@ class Operator:
         self._tasks.start("lead", self._lead(reflectors))
         self._tasks.start("resync", self._resync())
         ready = asyncio.Event()
+        discover = await self._may_discover()
         kopf = watch(
             self._store, self._access, self._settings.namespaces,
-            ready=ready, stop=self._kopf_stop,
+            discover=discover, ready=ready, stop=self._kopf_stop,
         )  # fmt: skip
         loop = asyncio.get_running_loop()
         self._kopf = loop.create_task(kopf, name="kopf")
@@ -162,6 +166,19 @@ class Operator:
         self._kopf_stop.set()
         if self._kopf is not None:
             await self._kopf
+
+    async def _may_discover(self) -> bool:
+        """Tell whether definitions, and with namespaces those too, may be listed."""
+        wanted = [DEFINITIONS, NAMESPACE.path()] if self._settings.namespaces else [DEFINITIONS]
+        try:
+            for path in wanted:
+                await self._cluster.request("list", "GET", path, params={"limit": "1"})
+        except Forbidden:
+            log.info("a definition that comes later is not noticed: no right to see any")
+            return False
+        except ClusterError as exc:
+            log.warning("definitions not listed", extra={"fields": {"error": str(exc)}})
+        return True
 
     async def _lead(self, reflectors: Sequence[Reflector[Any]]) -> None:
         """Take part in the election once the cluster was seen: a leader must know what is."""

@@ -32,6 +32,7 @@ async def watch(
     access: Access,
     namespaces: Sequence[str],
     *,
+    discover: bool,
     ready: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
@@ -41,12 +42,14 @@ async def watch(
         store: is told of each.
         access: the way to the API server.
         namespaces: where; empty for everywhere.
+        discover: definitions and namespaces may be watched: the definition may come later,
+            and again.
         ready: set once kopf has started.
         stop: ends it.
     """
     await kopf.operator(
         registry=registry(store, access),
-        settings=settings(),
+        settings=settings(discover=discover),
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         standalone=True,
@@ -76,9 +79,14 @@ def registry(store: Store, access: Access) -> kopf.OperatorRegistry:
     return found
 
 
-def settings() -> kopf.OperatorSettings:
-    """Watch in pages, keep nothing of what was seen, write nothing."""
+def settings(*, discover: bool = True) -> kopf.OperatorSettings:
+    """Watch in pages, keep nothing of what was seen, write nothing.
+
+    Args:
+        discover: see `watch`. Without the right to, kopf would try for a minute before it begins.
+    """
     found = kopf.OperatorSettings()
+    found.scanning.disabled = not discover
     found.watching.chunk_size = PAGE
     found.watching.reconnect_backoff = 1.0
     found.queueing.idle_timeout = IDLE
