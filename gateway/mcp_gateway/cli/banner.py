@@ -31,6 +31,7 @@ class Facts:
         api_key: the key made for this run; empty where none was.
         needs_key: clients must send a key.
         model: a model to try, and `provider`, who has it; empty where none is known.
+        program: how this command is called from the folder it was started in.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Facts:
     needs_key: bool = True
     model: str = ""
     provider: str = ""
+    program: str = "mcp-gateway"
 
 
 def reachable(url: str) -> str:
@@ -150,7 +152,7 @@ def _call(facts: Facts) -> str:
     url = facts.websocket or facts.http
     if not url:
         return ""
-    words = ["mcp-gateway", "call", "--url", url]
+    words = [facts.program, "call", "--url", url]
     if facts.api_key:
         words += ["--api-key", facts.api_key]
     if facts.provider:

@@ -53,6 +53,10 @@ _HINTS = {
     "DeadlineExceeded": "--timeout gives it longer",
 }
 
+_PROVIDER_AWAY = (
+    "the gateway runs, but cannot reach this provider: its address, the network, a proxy?"
+)
+
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
@@ -218,6 +222,8 @@ def _complain(error: GatewayError) -> None:
     where = f" ({error.provider})" if error.provider else ""
     message = terminal.printable(str(error), sys.stderr)
     hint = _HINTS.get(error.reason, "")
+    if error.provider and error.reason == "ConnectFailed":
+        hint = _PROVIDER_AWAY
     if error.retry_after is not None:
         hint = f"try again in {error.retry_after:g} s" + (f"; {hint}" if hint else "")
     terminal.complain(f"{error.reason}{where}: {message}", hint)

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 _MODELS_PATIENCE = 2.0
 _WATCH_SECRETS = "watch the secrets"
+_TAKEN = (
+    "is a gateway running already? `mcp-gateway run FILE --port 0 --admin-port 0` takes free ports"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,16 @@ async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
         needs_key=not document.spec.auth.anonymous and "auth" in document.spec.middleware,
         provider=provider,
         model=model,
+        program=command_name(sys.argv[0]),
     )
+
+
+def command_name(started_as: str) -> str:
+    """Return what to type for this program: its name, or its file where the path has it not."""
+    name = "mcp-gateway"
+    if Path(started_as).name != name or shutil.which(name) == shutil.which(started_as):
+        return name
+    return started_as
 
 
 async def _something_to_call(gateway: Gateway) -> tuple[str, str]:
@@ -249,11 +262,15 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
         loaded = service.load()
     except InvalidDocument as exc:
         say_problems(exc.problems)
-        terminal.complain(f"{place.file} cannot be run", f"mcp-gateway check {place.file}")
+        terminal.complain(f"{place.file} cannot be run")
         return 2
     if loaded.warnings:
         say_problems(loaded.warnings)
     document = loaded.document
+    if missing := SecretReader(place.secrets_dir, environ).problems(document):
+        say_problems(missing)
+        terminal.complain(f"{place.file} cannot be run without its secrets")
+        return 2
     logs.configure(document.spec.logging.level, text=document.spec.logging.format == "text")
     _allow_many_connections()
     try:
@@ -262,7 +279,7 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
     except OSError as exc:
-        taken = exc.errno == errno.EADDRINUSE
-        terminal.complain(f"cannot start: {exc}", "--port 0 takes a free port" if taken else "")
+        hint = _TAKEN if exc.errno == errno.EADDRINUSE else ""
+        terminal.complain(f"cannot start: {exc.strerror or exc}", hint)
         return 1
     return 0

@@ -6,7 +6,7 @@ alice    sha256:<64 hexadecimal digits>
 batch    sha256:<64 hexadecimal digits>   models=kimi-.*  rate=60/1m  burst=10
 ```
 
-A key has 256 random bits, so a plain digest can not be guessed back; nobody but its holder
+A key has 256 random bits, so a plain digest cannot be guessed back; nobody but its holder
 has the key itself. One name may have two lines while a key is being changed for another.
 """
 

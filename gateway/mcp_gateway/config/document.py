@@ -52,14 +52,14 @@ def load(path: FilePath) -> Loaded:
     """Read a document from a file.
 
     Raises:
-        InvalidDocument: the file can not be read, or something in it is wrong.
+        InvalidDocument: the file cannot be read, or something in it is wrong.
     """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        problem = Problem("", f"can not be read: {reason}", "a file with an MCPGateway document")
+        problem = Problem("", f"cannot be read: {reason}", "a file with an MCPGateway document")
         raise InvalidDocument(str(path), [problem]) from exc
     return parse(text, source=str(path))
 

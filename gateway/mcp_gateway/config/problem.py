@@ -40,7 +40,7 @@ class Problem:
 
 
 class InvalidDocument(ConfigError):
-    """A document can not be used. `problems` has everything that is wrong with it."""
+    """A document cannot be used. `problems` has everything that is wrong with it."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -11,6 +11,7 @@ from typing import Final
 
 from mcp_gateway.api import MCPGateway, SecretReference, SecretSource
 from mcp_gateway.config.check import secrets
+from mcp_gateway.config.problem import Problem, spell
 from mcp_gateway.errors import ConfigError
 
 MAX_BYTES: Final = 2**20
@@ -69,6 +70,20 @@ class SecretReader:
                 found.append(self._dir / source.env)
         return list(dict.fromkeys(found))
 
+    def problems(self, document: MCPGateway) -> list[Problem]:
+        """Every secret that is needed to bring the document into force and cannot be read."""
+        spec = document.spec
+        idle = {"auth": "auth" not in spec.middleware, "recording": not spec.recording.enabled}
+        found: list[Problem] = []
+        for loc, source in secrets(document):
+            if idle.get(str(loc[1]), False):
+                continue
+            try:
+                self.read(source)
+            except ConfigError as exc:
+                found.append(Problem(spell(loc), str(exc)))
+        return found
+
     def _from_file(self, reference: SecretReference) -> str:
         name, key = reference.name, reference.key
         what = f"key {key} of Secret {name}"
@@ -100,7 +115,7 @@ def _read(path: Path, what: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        raise ConfigError(f"{what}: {path} can not be read: {exc.strerror}") from exc
+        raise ConfigError(f"{what}: {path} cannot be read: {exc.strerror}") from exc
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{what}: {path} is larger than {MAX_BYTES:,} bytes")
     try:

@@ -40,7 +40,7 @@ _LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]")
 
 
 class Unreadable(Exception):
-    """The text can not be read at all. Carries the one problem."""
+    """The text cannot be read at all. Carries the one problem."""
 
     def __init__(self, message: str, *, line: int | None = None, expected: str = "") -> None:
         super().__init__(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -95,14 +96,21 @@ class HTTPListener:
         Raises:
             OSError: the address cannot be had.
         """
-        self._server = await self.loop.create_server(
-            lambda: HTTPConnection(self),
-            host,
-            port,
-            backlog=1024,
-            ssl=self._tls,
-            ssl_handshake_timeout=TLS_HANDSHAKE if self._tls else None,
-        )
+        try:
+            self._server = await self.loop.create_server(
+                lambda: HTTPConnection(self),
+                host,
+                port,
+                backlog=1024,
+                ssl=self._tls,
+                ssl_handshake_timeout=TLS_HANDSHAKE if self._tls else None,
+            )
+        except OSError as exc:
+            # The loop's own sentence repeats itself, and some of them leave out the address.
+            # Negative: a name that could not be resolved, with words of its own.
+            number = exc.errno or 0
+            reason = os.strerror(number) if number > 0 else exc.strerror or exc
+            raise OSError(exc.errno, f"cannot listen on {host}:{port}: {reason}") from exc
 
     @property
     def address(self) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -84,7 +85,10 @@ class Simulator:
                 lambda: Connection(self), host, port, backlog=_BACKLOG
             )
         except OSError as exc:
-            raise ConfigError(f"the simulator cannot listen on {host}:{port}: {exc}") from exc
+            # Negative: a name that could not be resolved, with words of its own.
+            number = exc.errno or 0
+            reason = os.strerror(number) if number > 0 else exc.strerror or exc
+            raise ConfigError(f"the simulator cannot listen on {host}:{port}: {reason}") from exc
         bound = self._server.sockets[0].getsockname()
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         return f"http://{name}:{bound[1]}{BASE_PATHS[self.settings.wire]}"

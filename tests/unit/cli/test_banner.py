@@ -103,6 +103,12 @@ def test_the_call_line_is_a_command_line_of_ours() -> None:
     assert (args.api_key, args.prompt) == ("mgw_secret", "Hello!")
 
 
+def test_the_call_line_names_a_program_that_is_not_on_the_path() -> None:
+    command = banner.commands(changed(program=".venv/bin/mcp-gateway"))[1]
+
+    assert command.startswith(".venv/bin/mcp-gateway call ")
+
+
 def test_a_key_of_the_document_is_left_to_the_environment() -> None:
     facts = changed(api_key="")
 

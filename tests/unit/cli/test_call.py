@@ -160,6 +160,17 @@ def test_what_came_before_a_failure_stays_on_its_own_line(gateway: Gateway, run:
     assert (status, out) == (1, "Hello there.\n")
 
 
+def test_a_provider_that_is_away_is_not_told_as_a_gateway_that_is(
+    gateway: Gateway, run: Run
+) -> None:
+    gateway.error = ConnectFailed("nobody there", provider="kimi")
+
+    _, _, err = run("--model", "m", "Hello!")
+
+    assert "error: ConnectFailed (kimi): nobody there" in err
+    assert "hint:  the gateway runs" in err
+
+
 def test_a_failure_has_a_json_form(gateway: Gateway, run: Run) -> None:
     gateway.error = ConnectFailed("nobody there", provider="kimi")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mcp_gateway.cli.service import Place, Service
+from mcp_gateway.cli.service import Place, Service, command_name
 from mcp_gateway.config.problem import InvalidDocument
 from mcp_gateway.errors import ConfigError
 
@@ -49,3 +49,18 @@ def test_the_rules_hold_for_what_the_command_line_says(
 def test_a_wrong_document_is_not_loaded(tmp_path: Path) -> None:
     with pytest.raises(InvalidDocument):
         service(tmp_path, DOCUMENT.replace("kind", "kint")).load()
+
+
+def test_the_program_is_told_as_a_person_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "mcp-gateway"
+    program.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+
+    assert command_name(str(program)) == str(program)
+    assert command_name("/where/mcp_gateway/__main__.py") == "mcp-gateway"
+
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert command_name(str(program)) == "mcp-gateway"

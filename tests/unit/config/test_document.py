@@ -167,9 +167,9 @@ def test_an_original_form_that_is_no_mapping_is_refused() -> None:
 
 
 def test_a_file_that_can_not_be_read_is_one_problem(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDocument, match="can not be read: No such file"):
+    with pytest.raises(InvalidDocument, match="cannot be read: No such file"):
         load(tmp_path / "none.yaml")
-    with pytest.raises(InvalidDocument, match="can not be read: Is a directory"):
+    with pytest.raises(InvalidDocument, match="cannot be read: Is a directory"):
         load(tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_a_file_that_can_not_be_read_is_told(folder: Path) -> None:
     os.unlink(folder / "kimi" / "api-key")
     (folder / "kimi" / "api-key").mkdir()
 
-    with pytest.raises(ConfigError, match="can not be read: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         SecretReader(folder, {}).read(REFERENCE)
 
 
@@ -102,3 +102,29 @@ def test_files_to_watch_are_those_that_are_read(folder: Path) -> None:
         folder / "KIMI_API_KEY",
     ]
     assert SecretReader(None, {}).files(document) == []
+
+
+def test_everything_that_is_missing_is_told_at_once(folder: Path) -> None:
+    document = MCPGateway(
+        spec=Spec.model_validate(
+            {
+                "auth": {"apiKeys": {"secretRef": {"name": "clients", "key": "keys"}}},
+                "providers": [
+                    {"name": "kimi", "type": "kimi", "apiKey": REFERENCE},
+                    {"name": "spare", "type": "kimi", "apiKey": VARIABLE},
+                ],
+                "recording": {
+                    "enabled": False,
+                    "supabase": {"url": "https://a.example", "key": {"env": "SUPABASE_KEY"}},
+                },
+            }
+        )
+    )
+
+    problems = SecretReader(folder, {}).problems(document)
+
+    assert [problem.path for problem in problems] == [
+        "spec.auth.apiKeys",
+        "spec.providers[1].apiKey",
+    ]
+    assert "clients/keys" in problems[0].message
