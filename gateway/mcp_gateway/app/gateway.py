@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from pydantic.alias_generators import to_camel
 
 from mcp_gateway import __version__
-from mcp_gateway.api import ChatRequest, ChatResponse, MCPGateway, Spec
+from mcp_gateway.api import ChatRequest, ChatResponse, Logging, MCPGateway, Server, Spec
 from mcp_gateway.app.embedded import ChatStream, chat
 from mcp_gateway.app.picture import (
     account_picture,
@@ -35,6 +36,7 @@ from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.engine import Engine
 from mcp_gateway.server.listeners import Listeners
 from mcp_gateway.telemetry import definitions as metric
+from mcp_gateway.telemetry import logs
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry, Sample
 
@@ -42,6 +44,19 @@ if TYPE_CHECKING:
     from mcp_gateway.app.link import OperatorLink
 
 log = logging.getLogger(__name__)
+
+_AT_START = (
+    "host",
+    "port",
+    "admin_host",
+    "admin_port",
+    "path",
+    "websocket",
+    "http",
+    "openai",
+    "tls",
+)
+"""Fields of `spec.server` that hold until the process ends."""
 
 
 class Gateway:
@@ -91,6 +106,7 @@ class Gateway:
         self._engine: Engine | None = None
         self._recording = Recording(self._secrets, socket.gethostname(), lambda: self.data_dir)
         self._listeners: Listeners | None = None
+        self._opened = document.spec.server
         self._link: OperatorLink | None = None
         self._draining = False
         self._started = time.time()
@@ -175,6 +191,8 @@ class Gateway:
             self.document = document
             if self._listeners is not None:
                 self._listeners.apply(document.spec.server)
+            self._follow_logging(document.spec.logging)
+            self._say_what_waits(document.spec.server)
         log.info("document applied", extra={"fields": {"generation": self.engine.generation}})
 
     async def drain(self, grace: float) -> None:
@@ -298,6 +316,24 @@ class Gateway:
             lambda: self._retire(retired, spec),
             restart=False,
         )
+
+    def _follow_logging(self, logging: Logging) -> None:
+        text = logging.format == "text"
+        self._lines.use(text=text)
+        logs.reconfigure(logging.level, text=text)
+
+    def _say_what_waits(self, server: Server) -> None:
+        """Tell people what they changed in vain: it is read at the start only."""
+        if self._listeners is None:
+            return
+        changed = [
+            f"spec.server.{to_camel(name)}"
+            for name in _AT_START
+            if getattr(server, name) != getattr(self._opened, name)
+        ]
+        if changed:
+            fields = {"settings": ", ".join(changed)}
+            log.warning("read at the start only, restart to change it", extra={"fields": fields})
 
     async def _retire(self, accounts: list[Account], spec: Spec) -> None:
         """Let what is in flight on retired accounts end, then end what only they needed."""

@@ -90,6 +90,13 @@ def configure(level: str = "info", *, text: bool = False) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, LEVELS[level]))
 
 
+def reconfigure(level: str, *, text: bool) -> None:
+    """Follow another document, where `configure` was called; a program's own logging stays."""
+    root = logging.getLogger()
+    if any(isinstance(handler.formatter, LineFormatter) for handler in root.handlers):
+        configure(level, text=text)
+
+
 class LineWriter:
     """Writes many small lines with few system calls.
 
@@ -102,6 +109,10 @@ class LineWriter:
         self._stream = stream if stream is not None else sys.stderr.buffer
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+
+    def use(self, *, text: bool) -> None:
+        """Write the lines to come as text, or as JSON."""
+        self._encode = encode_text if text else _encode
 
     def add(self, fields: msgspec.Struct | dict[str, Any]) -> None:
         """Encode `fields` and write them soon."""

@@ -202,6 +202,25 @@ def test_a_wrong_document_is_refused_and_the_last_good_one_stays(
         assert gateway.end().status == 0
 
 
+def test_the_form_of_the_log_is_taken_up_and_another_port_is_not(
+    place: Place, fast: SimulatorProcess
+) -> None:
+    place.write(document(fast.url))
+    with start(*place.argv("--json")) as gateway:
+        facts = ready(gateway)
+
+        changed = document(fast.url, path="/elsewhere")
+        changed["spec"]["logging"] = {"format": "text"}
+        place.write(changed)
+        gateway.wait_for("err", " INFO    document applied")
+        assert "settings=spec.server.path" in gateway.err
+
+        assert run(*asked(facts)).status == 0
+        gateway.wait_for("err", " INFO    exchange exchange=")
+        gateway.signal(signal.SIGTERM)
+        assert gateway.end().status == 0
+
+
 def test_a_hangup_reads_the_document_again(place: Place, fast: SimulatorProcess) -> None:
     place.write(document(fast.url))
     with start(*place.argv("--json")) as gateway:
@@ -295,7 +314,8 @@ def test_a_port_that_is_taken_is_told(place: Place, fast: SimulatorProcess) -> N
         done = run(*place.argv("--port", port))
 
     assert (done.status, done.out) == (1, "")
-    assert port in done.err
+    assert f"error: cannot start: cannot listen on 127.0.0.1:{port}: Address already" in done.err
+    assert "hint:" in done.err
     assert "Traceback" not in done.err
 
 
@@ -308,7 +328,7 @@ def test_a_secret_that_is_missing_is_told_before_anything_starts(
     done = run(*place.argv())
 
     assert (done.status, done.out) == (2, "")
-    assert "key api-key of Secret kimi" in done.err
+    assert "spec.providers[0].apiKey  key api-key of Secret kimi: expected it in" in done.err
     assert "Traceback" not in done.err
 
 

@@ -3,13 +3,16 @@ import json
 import logging
 
 import anyio
+import pytest
 
 from mcp_gateway.telemetry.logs import (
     FLUSH_LINES,
     FLUSH_SECONDS,
     LineFormatter,
     LineWriter,
+    configure,
     encode_text,
+    reconfigure,
     timestamp,
 )
 
@@ -59,3 +62,35 @@ def test_a_record_is_one_json_object() -> None:
 def test_text_is_one_line_whatever_a_client_sends() -> None:
     fields = {"time": "T", "level": "info", "message": "exchange", "model": "a\nlevel=error b"}
     assert encode_text(fields) == b'T INFO    exchange model="a\\nlevel=error b"'
+
+
+async def test_the_form_of_the_lines_can_change() -> None:
+    stream = io.BytesIO()
+    writer = LineWriter(stream)
+
+    writer.add({"time": "now", "level": "info", "message": "one"})
+    writer.use(text=True)
+    writer.add({"time": "now", "level": "info", "message": "two"})
+    writer.flush()
+
+    assert stream.getvalue().splitlines() == [
+        b'{"time":"now","level":"info","message":"one"}',
+        b"now INFO    two",
+    ]
+
+
+def test_a_programs_own_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    mine = logging.StreamHandler(io.StringIO())
+    level = root.level
+    monkeypatch.setattr(root, "handlers", [mine])
+    try:
+        reconfigure("error", text=True)
+        assert (root.handlers, root.level) == ([mine], level)
+
+        configure("info")
+        reconfigure("error", text=True)
+        assert root.level == logging.ERROR
+        assert " WARNING two words " in root.handlers[0].format(record("two words"))
+    finally:
+        root.setLevel(level)
