@@ -50,7 +50,7 @@ def register(commands: Any) -> None:
     parser = actions.add_parser(
         "create", help="make a key", description=DESCRIPTION, epilog=EXAMPLES
     )
-    parser.add_argument("name", metavar="NAME", help="who it is for; in logs, records and metrics")
+    parser.add_argument("name", metavar="NAME", help="who it is for; in logs and records")
     parser.add_argument(
         "--models",
         metavar="RE2",

@@ -34,7 +34,7 @@ examples:
 environment:
   MCP_GATEWAY_DATA_DIR   the data folder, where neither option is given"""
 
-_WHERE = ("STARTED", "ID", "CLIENT", "ROUTE", "PROVIDER", "MODEL")
+_WHERE = ("STARTED", "ID", "CLIENT", "CALLED", "ROUTE", "PROVIDER", "MODEL")
 _COLUMNS = (*_WHERE, "STATUS", "MS", "TOKENS", "ERROR")
 
 
@@ -209,6 +209,7 @@ def _row(record: Mapping[str, Any]) -> list[str]:
         _date(record["started"]),
         record["id"][:8],
         record.get("client", ""),
+        record.get("tool") or record.get("method", ""),
         record.get("route", ""),
         record.get("provider", ""),
         record.get("model") or record.get("asked_model", ""),

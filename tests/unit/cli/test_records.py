@@ -45,6 +45,7 @@ def test_list_is_a_table_with_the_newest_first(
     lines = out.splitlines()
     assert status == 0
     assert lines[0].split()[:3] == ["STARTED", "ID", "CLIENT"]
+    assert lines[0].split()[3] == "CALLED"
     assert len(lines) == 4
     assert "bob" in lines[2]
     assert "RateLimited" in lines[2]

@@ -79,10 +79,10 @@ class RecordingLayer:
             status_code(error),
         )
         record.attempts = len(exchange.attempts)
-        record.queue_ms = exchange.queued * 1000
-        record.upstream_ms = exchange.upstream * 1000
-        record.total_ms = (self._loop.time() - exchange.started) * 1000
-        record.first_token_ms = first * 1000 if first is not None else None
+        record.queue_ms = _milliseconds(exchange.queued)
+        record.upstream_ms = _milliseconds(exchange.upstream)
+        record.total_ms = _milliseconds(self._loop.time() - exchange.started)
+        record.first_token_ms = _milliseconds(first) if first is not None else None
         record.streamed = exchange.streamed
         record.traceparent = exchange.traceparent
         if answer is not None:
@@ -94,11 +94,22 @@ class RecordingLayer:
             record.error_message = str(error)[:MAX_ERROR]
         if error is not None or record.attempts > 1:
             record.tries = [
-                Try(a.provider, a.model, a.queue * 1000, a.upstream * 1000, a.outcome, a.status)
+                Try(
+                    a.provider,
+                    a.model,
+                    _milliseconds(a.queue),
+                    _milliseconds(a.upstream),
+                    a.outcome,
+                    a.status,
+                )
                 for a in exchange.attempts
             ]
         _keep_content(record, exchange, answer)
         return record
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _keep_content(record: Record, exchange: Exchange, answer: ChatAnswer | None) -> None:

@@ -46,7 +46,7 @@ async def test_the_line_says_what_was_asked_who_answered_and_where_the_time_went
     (line,) = await logged(answer)
     assert line["message"] == "exchange"
     assert (line["face"], line["method"], line["tool"]) == ("http", "tools/call", "chat")
-    assert (line["route"], line["upstream"], line["model"]) == ("kimi", "kimi", "kimi-k2")
+    assert (line["route"], line["provider"], line["model"]) == ("kimi", "kimi", "kimi-k2")
     assert (line["status"], line["attempts"], line["client"]) == (200, 1, "ann")
     assert (line["queue_ms"], line["upstream_ms"]) == (250.0, 1500.0)
     assert line["total_ms"] == pytest.approx(2000.0)
