@@ -93,6 +93,8 @@ class Group:
             channel = self._channels.get(identity)
             if channel is not None:
                 channel.follow(self._target.credentials)
+                if pod.ready and not self._pods[pod.name].ready:
+                    channel.hurry()
                 continue
             channel = Channel(
                 pod,

@@ -111,6 +111,23 @@ async def test_a_pod_of_the_same_name_is_another_pod(leader: Leader) -> None:
     assert len(leader.network["a"].dials) == 2
 
 
+async def test_a_pod_that_becomes_ready_is_dialed_at_once(leader: Leader) -> None:
+    pod = leader.network["a"]
+    pod.down = "connection refused"
+    starting = dataclasses.replace(pod.pod, ready=False)
+    leader.fleet.assign(KEY, leader.network.target(document(2), pods=(starting,)))
+    await asyncio.sleep(100.0)
+    pod.down = ""
+    dials = len(pod.dials)
+    leader.assign(2, "a")
+    await asyncio.sleep(0.1)
+
+    assert leader.view.pods["a"].connected
+    leader.assign(2, "a")
+    await asyncio.sleep(100.0)
+    assert len(pod.dials) == dials + 1
+
+
 async def test_a_pod_without_an_address_is_waited_for(leader: Leader) -> None:
     pod = dataclasses.replace(leader.network["a"].pod, ip="")
     leader.fleet.assign(KEY, leader.network.target(document(2), pods=(pod,)))
