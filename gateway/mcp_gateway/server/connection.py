@@ -266,6 +266,9 @@ class HTTPConnection(asyncio.Protocol):
         self._reader = None
         self._waiting.clear()
         self.deadline = self._listener.now + LINGER
+        # After a refused upgrade or a flood of requests nothing is read; then the client's own
+        # end would not be noticed, and each such connection would last for the whole `LINGER`.
+        transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
         else:

@@ -22,7 +22,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from mcp_gateway.errors import GatewayError
+from mcp_gateway.errors import GatewayError, Overloaded
 from mcp_gateway.protocol.headers import Headers
 from mcp_gateway.proxy.exchange import Face
 from mcp_gateway.server.conversation import Conversation
@@ -40,6 +40,10 @@ PING_AFTER = 20.0
 PONG_WITHIN = 20.0
 LINGER = 2.0
 """Seconds the closing handshake may take."""
+LAST_CALL = 0.25
+"""Seconds between the last answer and the close on shutdown. Nothing can be answered after a close
+(RFC 6455 §5.5.1), so a request that crosses it would have an unknown fate; one that comes in this
+time is told that it was not carried out."""
 SLICE = 16 << 10
 """Bytes fed to the core at a time: it reads all it is given, so this bounds how many frames a
 flood gets looked at before it is noticed."""
@@ -60,6 +64,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_fragment_count",
         "_fragments",
         "_heard",
+        "_leaving",
         "_listener",
         "_pinged",
         "_transport",
@@ -96,6 +101,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._heard = listener.now
         self._pinged = False
         self._cut_at: float | None = None
+        self._leaving: asyncio.TimerHandle | None = None
 
     # The transport's side.
 
@@ -128,6 +134,8 @@ class WebSocketConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is in work: there is nobody to answer."""
         self._transport = None
+        if self._leaving is not None:
+            self._leaving.cancel()
         self._listener.forget(self)
         self._listener.websockets -= 1
         self.flow.resume()
@@ -140,8 +148,9 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client caught up."""
+        """The client caught up. It could not be heard meanwhile, so its silence begins now."""
         self.flow.resume()
+        self._heard = self._listener.now
         if self._transport is not None:
             self._transport.resume_reading()
 
@@ -169,7 +178,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._flush()
 
     def drain(self) -> None:
-        """Refuse new requests and close with 1001 when those in work are answered."""
+        """Refuse new requests, and close with 1001 soon after those in work are answered."""
         self._conversation.draining = True
         if self._conversation.idle:
             self._idle()
@@ -273,7 +282,14 @@ class WebSocketConnection(asyncio.Protocol):
         self._flush()
 
     def _idle(self) -> None:
-        if self._conversation.draining and self._core.state is OPEN:
+        if self._conversation.draining and self._leaving is None:
+            self._leaving = self._listener.loop.call_later(LAST_CALL, self._leave)
+
+    def _leave(self) -> None:
+        self._leaving = None
+        if self._begun is not None or not self._conversation.idle:
+            self._idle()  # a message is on its way in, or being answered: it is the last
+        elif self._core.state is OPEN:
             self._core.send_close(1001, "shutting down")
             self._flush()
 
@@ -310,6 +326,8 @@ class WebSocketUpgrade:
         try:
             timeout = timeout_of(request.headers)
             await engine.handle(exchange)
+            if self._listener().draining:
+                raise Overloaded("shutting down: connect again")
         except GatewayError as error:
             body = error_body(str(error), "invalid_request_error", error.reason)
             responder.respond(error.http_status, error_head(exchange, error), body)

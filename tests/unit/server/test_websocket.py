@@ -15,6 +15,7 @@ from mcp_gateway.errors import PermissionDenied, RateLimited, Unauthenticated
 from mcp_gateway.proxy.exchange import Face
 from mcp_gateway.server.message import Bounds
 from mcp_gateway.server.websocket import (
+    LAST_CALL,
     MAX_CONTROL,
     MAX_FRAGMENTS,
     PING_AFTER,
@@ -302,7 +303,7 @@ async def test_draining_answers_what_is_in_work_and_closes_with_1001() -> None:
         await busy.open()
         await busy.say(call("tools/call", CHAT))
         draining = asyncio.create_task(listener.drain(30))
-        await settle()
+        await asyncio.sleep(2 * LAST_CALL)
         assert idle.close_code == 1001
         assert busy.close_code is None
         (refused,) = await busy.say(call("tools/call", CHAT, identity=2))
@@ -311,13 +312,57 @@ async def test_draining_answers_what_is_in_work_and_closes_with_1001() -> None:
         await settle()
         (answer,) = [m for m in busy.heard() if isinstance(m, dict)]
         assert answer["result"]["content"][0]["text"] == "Hello!"
+        (refused,) = await busy.say(call("tools/call", CHAT, identity=3))
+        assert refused["error"]["data"]["reason"] == "Overloaded"
+        await asyncio.sleep(2 * LAST_CALL)
         assert busy.close_code == 1001
         assert await draining == 0
 
 
-async def test_an_upgrade_that_is_decided_while_draining_is_closed_at_once() -> None:
+async def test_a_request_that_crosses_the_news_of_a_shutdown_is_told_that_it_was_not_done() -> None:
+    engine = StandInEngine()
+    async with serving(engine) as listener:
+        peer = WebSocketPeer(listener)
+        await peer.open()
+        text = json.dumps(call("tools/call", CHAT)).encode()
+        await peer.frame(Opcode.TEXT, text[:20], fin=False)
+        draining = asyncio.create_task(listener.drain(30))
+        await asyncio.sleep(5 * LAST_CALL)
+        assert peer.close_code is None
+        (refused,) = await peer.frame(Opcode.CONT, text[20:])
+        assert refused["error"]["data"]["reason"] == "Overloaded"
+        await asyncio.sleep(2 * LAST_CALL)
+        assert peer.close_code == 1001
+        assert await draining == 0
+    assert [exchange.method for exchange in engine.exchanges] == ["websocket/open"]
+
+
+async def test_an_upgrade_that_is_decided_while_draining_is_refused() -> None:
     async with serving(StandInEngine()) as listener:
         peer = WebSocketPeer(listener)
         listener.draining = True
-        assert isinstance(await peer.open(), Response)
-        assert peer.close_code == 1001
+        refused = await peer.open()
+        assert isinstance(refused, Answer)
+        assert refused.status == 503
+        assert json.loads(refused.body)["error"]["code"] == "Overloaded"
+
+
+async def test_a_refused_client_that_leaves_is_noticed_at_once() -> None:
+    engine = StandInEngine()
+    engine.refuse = lambda exchange: Unauthenticated("no")
+    async with serving(engine) as listener:
+        peer = WebSocketPeer(listener)
+        assert isinstance(await peer.open(), Answer)
+        assert peer.transport.eof_written
+        assert peer.transport.reading
+
+
+async def test_a_client_that_was_behind_for_long_is_not_taken_for_dead() -> None:
+    bounds = Bounds(request_timeout=10 * (PING_AFTER + PONG_WITHIN))
+    async with connected(StandInEngine(), bounds) as peer:
+        peer.transport.stall()
+        await asyncio.sleep(2 * (PING_AFTER + PONG_WITHIN))
+        peer.transport.flow()
+        await asyncio.sleep(PING_AFTER / 2)
+        assert peer.close_code is None
+        assert await peer.say(call("tools/call", CHAT))
