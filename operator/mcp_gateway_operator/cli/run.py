@@ -96,7 +96,9 @@ def execute(args: argparse.Namespace) -> int:
     )
 
     async def run() -> None:
-        await Operator(settings, access, PodFleet(), Metrics()).run()
+        metrics = Metrics()
+        fleet = PodFleet(pushed=lambda what, took: metrics.push_seconds.labels(what).observe(took))
+        await Operator(settings, access, fleet, metrics).run()
 
     asyncio.run(run())
     return 0

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from mcp_gateway.api.control import Ping, Probe
 from mcp_gateway_operator.facts import Credentials, Pod
-from mcp_gateway_operator.fleet.conversation import Conversation, GaveUp, Wanted
+from mcp_gateway_operator.fleet.conversation import Conversation, GaveUp, Pushed, Wanted, unobserved
 from mcp_gateway_operator.fleet.wire import Address, Lost, Unconnected, Wire, WrongToken
 
 FIRST_DELAY: Final = 0.5
@@ -38,6 +38,7 @@ class Channel:
         credentials: what opens it.
         dialer: opens it.
         changed: called when something about the pod has changed.
+        pushed: told of each answer to a configuration.
         rng: jitter, numbers in [0, 1).
 
     Attributes:
@@ -52,9 +53,10 @@ class Channel:
         *,
         dialer: Dial,
         changed: Callable[[], None],
+        pushed: Pushed = unobserved,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.talk = Conversation(pod.name)
+        self.talk = Conversation(pod.name, pushed)
         self._pod = pod
         self._port = port
         self._credentials = credentials

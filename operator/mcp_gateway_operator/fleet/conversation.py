@@ -7,6 +7,7 @@ it; facts about the pod outlive both, because a pod that cannot be heard still r
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,14 @@ ACK_WITHIN: Final = 45.0
 MAX_INVALID: Final = 8
 FLOOD_MESSAGES, FLOOD_SECONDS = 100, 5.0
 """More messages than this in so many seconds are no honest pod's: it has six a minute to say."""
+
+
+Pushed = Callable[[str, float], None]
+"""Told of each answer to a configuration: `applied` or `refused`, and the seconds it took."""
+
+
+def unobserved(_outcome: str, _seconds: float) -> None:
+    """Note nothing."""
 
 
 class GaveUp(Exception):
@@ -65,6 +74,7 @@ class Conversation:
 
     Args:
         pod: the name it must go by.
+        pushed: told of each answer to a configuration.
 
     Attributes:
         connected: it has greeted us on the channel that is open.
@@ -75,8 +85,9 @@ class Conversation:
         problem: why there is no channel; empty where there is one.
     """
 
-    def __init__(self, pod: str) -> None:
+    def __init__(self, pod: str, pushed: Pushed = unobserved) -> None:
         self.pod = pod
+        self._pushed = pushed
         self.connected = False
         self.version = ""
         self.generation = 0
@@ -142,7 +153,7 @@ class Conversation:
                 raise GaveUp(f"the pod sends garbage: {exc}") from None
             return
         if message is not None:
-            self._take(message)
+            self._take(message, now)
 
     def outgoing(self, now: float) -> list[str]:
         """Return what is to be said now; it counts as said.
@@ -199,16 +210,15 @@ class Conversation:
             return wanted.config.model_copy(update={"takes_back": running}).encode()
         return wanted.text
 
-    def _take(self, message: Up) -> None:
+    def _take(self, message: Up, now: float) -> None:
         match message:
             case Hello():
                 self._greeted(message)
             case Ack():
-                self._acknowledged(message)
+                self._acknowledged(message, now)
             case Refused():
                 self.refused = message
-                if self._sent and self._sent[0].config.generation == message.generation:
-                    self._settled, self._sent = self._sent[0], None
+                self._answered(message.generation, "refused", now)
             case Report():
                 self.report = message
             case Probed():
@@ -225,11 +235,19 @@ class Conversation:
         if self.refused is not None and self.refused.generation == hello.generation:
             self.refused = None
 
-    def _acknowledged(self, ack: Ack) -> None:
+    def _acknowledged(self, ack: Ack, now: float) -> None:
         self.generation = ack.generation
         self.refused = None
-        if self._sent and self._sent[0].config.generation == ack.generation:
-            self.epoch = max(self.epoch, self._sent[0].config.epoch)
-            self._settled, self._sent = self._sent[0], None
+        if self._answered(ack.generation, "applied", now):
+            assert self._settled is not None, "set by the answer"
+            self.epoch = max(self.epoch, self._settled.config.epoch)
         elif self._settled and self._settled.config.generation != ack.generation:
             self._settled = None  # somebody else moved it: say once more what we want
+
+    def _answered(self, generation: int, outcome: str, now: float) -> bool:
+        """Tell whether this answers what was sent last, and settle it if so."""
+        if self._sent is None or self._sent[0].config.generation != generation:
+            return False
+        self._pushed(outcome, now - self._sent[1])
+        self._settled, self._sent = self._sent[0], None
+        return True

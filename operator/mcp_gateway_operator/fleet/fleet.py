@@ -9,6 +9,7 @@ from typing import Any
 from mcp_gateway.api.control import PORT
 from mcp_gateway_operator.facts import FleetView, Key, Target
 from mcp_gateway_operator.fleet.channel import Dial
+from mcp_gateway_operator.fleet.conversation import Pushed, unobserved
 from mcp_gateway_operator.fleet.group import Group
 from mcp_gateway_operator.fleet.wire import Dialer
 
@@ -19,10 +20,15 @@ class PodFleet:
     Args:
         port: of the pods' control ports.
         dialer: opens channels; by default over the network.
+        pushed: told of each answer to a configuration: `applied` or `refused`, and the seconds
+            that it took.
     """
 
-    def __init__(self, *, port: int = PORT, dialer: Dial | None = None) -> None:
+    def __init__(
+        self, *, port: int = PORT, dialer: Dial | None = None, pushed: Pushed = unobserved
+    ) -> None:
         self._port = port
+        self._pushed = pushed
         self._given_dialer = dialer
         self._dialer: Dial | None = None
         self._on_change: Callable[[Key], None] = _nobody
@@ -44,6 +50,7 @@ class PodFleet:
                 dialer=self._dialer,
                 changed=lambda: self._on_change(key),
                 end=self._finish,
+                pushed=self._pushed,
                 port=self._port,
             )
         group.assign(target)

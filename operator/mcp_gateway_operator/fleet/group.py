@@ -16,7 +16,7 @@ from mcp_gateway.api.control import PORT, Config, Ping, Probe
 from mcp_gateway_operator.facts import Document, FleetView, Pod, PodConfig, Probed, Target
 from mcp_gateway_operator.fleet import probing, rollout
 from mcp_gateway_operator.fleet.channel import Channel, Dial
-from mcp_gateway_operator.fleet.conversation import Wanted
+from mcp_gateway_operator.fleet.conversation import Pushed, Wanted, unobserved
 from mcp_gateway_operator.fleet.probing import Asked
 from mcp_gateway_operator.fleet.rollout import PodFacts, Trial
 
@@ -33,6 +33,7 @@ class Group:
         dialer: opens channels.
         changed: called when the view has changed.
         end: runs the end of a channel, in a task that somebody owns.
+        pushed: told of each answer to a configuration.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Group:
         dialer: Dial,
         changed: Callable[[], None],
         end: Callable[[Coroutine[Any, Any, None]], None],
+        pushed: Pushed = unobserved,
         port: int = PORT,
     ) -> None:
         self._target = target
+        self._pushed = pushed
         self._dialer = dialer
         self._notify = changed
         self._end = end
@@ -102,6 +105,7 @@ class Group:
                 self._target.credentials,
                 dialer=self._dialer,
                 changed=self._news,
+                pushed=self._pushed,
             )
             self._channels[identity] = channel
             channel.start()

@@ -123,6 +123,22 @@ def test_an_acknowledgement_that_comes_after_a_refusal_counts() -> None:
     assert sent(conversation) == []
 
 
+def test_the_time_to_each_answer_is_told() -> None:
+    answers: list[tuple[str, float]] = []
+    conversation = Conversation("web-1", lambda *answer: answers.append(answer))
+    conversation.opened(START)
+    say(conversation, Hello(generation=1, epoch=1))
+    conversation.want(wanted(2))
+    sent(conversation, START + 1.0)
+    say(conversation, Ack(generation=2), START + 1.5)
+    say(conversation, Ack(generation=2), START + 9.0)
+    conversation.want(wanted(3))
+    sent(conversation, START + 10.0)
+    say(conversation, refused(3), START + 12.0)
+
+    assert answers == [("applied", 0.5), ("refused", 2.0)]
+
+
 def test_something_newer_does_not_wait_for_an_answer() -> None:
     conversation = talk(want=wanted(2))
     sent(conversation)
