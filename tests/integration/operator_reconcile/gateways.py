@@ -11,7 +11,7 @@ MADE = (
     "configmaps", "deployments", "horizontalpodautoscalers", "networkpolicies",
     "poddisruptionbudgets", "secrets", "serviceaccounts", "services", "statefulsets",
 )  # fmt: skip
-SELECTOR = "app.kubernetes.io/managed-by=mcp-gateway-operator"
+SELECTOR = "app.kubernetes.io/managed-by=mcp-gateway-operator,app.kubernetes.io/instance"
 CONDITIONS = {"Ready", "Progressing", "ConfigApplied", "ProvidersReachable", "Degraded"}
 
 

@@ -20,6 +20,9 @@ from tests.support.operator_process import OperatorProcess, running_operator
 
 pytestmark = pytest.mark.integration
 
+COLLECTED = 60.0
+"""Seconds for the cluster's collector, which looks for new kinds of owners twice a minute."""
+
 
 def status(cluster: Cluster, namespace: str) -> Object:
     found: Object = cluster.get("mcpgateway", "llm", namespace)["status"]
@@ -110,7 +113,7 @@ def test_deletion_leaves_nothing(
         if not watched:
             operator.stop()
         cluster.delete("mcpgateway", "llm", namespace)
-        eventually(lambda: not made(cluster, namespace), "all that was made is gone")
+        eventually(lambda: not made(cluster, namespace), "all that was made is gone", COLLECTED)
         eventually(lambda: not cluster.list("pods", namespace), "the pods are gone", 60.0)
         if watched:
             operator.quiet()
@@ -140,7 +143,7 @@ def test_a_gateway_of_the_same_name_can_follow_at_once(
         owners = {each["metadata"]["ownerReferences"][0]["uid"] for each in objects}
         return complete(cluster, namespace) and owners == {uid}
 
-    eventually(renewed, "everything is the new one's", 60.0)
+    eventually(renewed, "everything is the new one's", COLLECTED)
     assert cluster.get("deployment", "llm", namespace)["metadata"]["uid"] != old
 
 

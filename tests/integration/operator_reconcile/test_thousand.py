@@ -1,0 +1,63 @@
+"""A thousand gateways on one operator: memory, and requests in proportion to what changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.integration.operator_reconcile.gateways import gateway
+from tests.support.kubernetes import Cluster, eventually
+from tests.support.operator_process import OperatorProcess, running_operator
+
+pytestmark = pytest.mark.integration
+
+MANY = 1000
+MEMORY = 200 * 2**20
+REQUESTS = 32
+"""Requests that one new gateway may cost."""
+WITHIN = 600.0
+
+
+def memory(operator: OperatorProcess) -> float:
+    return operator.metric("process_resident_memory_bytes")
+
+
+def looked_at(operator: OperatorProcess) -> float:
+    return operator.metric("mcp_gateway_operator_reconcile_seconds_count")
+
+
+def test_a_thousand_gateways_at_once_and_a_restart_among_them(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    with running_operator(cluster, namespace, tmp_path) as operator:
+        cluster.apply(*(gateway(f"g{number}") for number in range(MANY)), namespace=namespace)
+
+        def done() -> bool:
+            ready = "{.items[*].status.conditions[?(@.type=='Ready')].reason}"
+            text = cluster.kubectl(
+                "get", "mcpgateways", "--namespace", namespace, "-o", f"jsonpath={ready}"
+            )
+            return text.split().count("ScaledToZero") == MANY
+
+        eventually(done, "all are made", WITHIN)
+        operator.quiet(timeout=WITHIN)
+        requests = sum(operator.requests().values())
+        assert memory(operator) < MEMORY
+        assert requests < REQUESTS * MANY
+        assert operator.metric("mcp_gateway_operator_events_total") < 3 * MANY
+        operator.stop()
+    with running_operator(cluster, namespace, tmp_path) as restarted:
+        eventually(lambda: looked_at(restarted) >= MANY, "all were looked at", WITHIN)
+        assert restarted.quiet() == 0
+        assert memory(restarted) < MEMORY
+        before = restarted.requests()
+        cluster.kubectl(
+            "patch", "mcpgateway", "g7", "--namespace", namespace, "--type=merge", "-p",
+            '{"spec": {"image": "new:1"}}',
+        )  # fmt: skip
+        eventually(lambda: restarted.writes() > 0, "the change is made")
+        restarted.quiet()
+        after = restarted.requests()
+        changed = {verb: after[verb] - before[verb] for verb in ("get", "list", "apply", "delete")}
+        assert changed["apply"] <= 4
+        assert changed["list"] == changed["delete"] == 0
