@@ -153,7 +153,8 @@ def sections(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
     return [section for section in found if section[2]]
 
 
-def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay a table out for a terminal."""
     widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -165,7 +166,7 @@ def as_text(result: Result) -> str:
     """Tables for a terminal."""
     lines: list[str] = []
     for title, heads, rows in sections(result):
-        lines += [title, "", *_aligned(heads, rows), ""]
+        lines += [title, "", *aligned(heads, rows), ""]
     return "\n".join(lines)
 
 
