@@ -78,9 +78,13 @@ async def test_a_stream_that_fails_raises_after_its_pieces() -> None:
     async with Gateway(document(broken), listen=False) as gateway:
         stream = gateway.stream(hello())
         pieces: list[str] = []
-        with pytest.raises(Exception, match=r"ended|lost|broke|closed"):
+
+        async def read() -> None:
             async for delta in stream:
                 pieces.append(delta.content)
+
+        with pytest.raises(Exception, match=r"ended|lost|broke|closed"):
+            await read()
         assert stream.response is not None
         assert stream.response.error is not None
         assert stream.response.text == "".join(pieces)
