@@ -137,8 +137,10 @@ class Gateway:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.drain(self.document.spec.server.shutdown_grace)
-        await self.aclose()
+        try:
+            await self.drain(self.document.spec.server.shutdown_grace)
+        finally:
+            await self.aclose()
 
     @property
     def engine(self) -> Engine:
@@ -309,8 +311,13 @@ class Gateway:
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)
         self._recording.check(spec.recording)
-        retired = self.engine.apply(spec, self._recording if spec.recording.enabled else None)
+        if self._listeners is not None:
+            self._listeners.check(spec.server)
+        prepared = self.engine.prepare(spec)
+        # The last that can fail; a spool shows only when it is opened whether it can be used.
         await self._recording.apply(spec.recording)
+        recorder = self._recording if spec.recording.enabled else None
+        retired = self.engine.commit(prepared, recorder)
         self._supervisor.start(
             f"retire what generation {self.engine.generation} replaced",
             lambda: self._retire(retired, spec),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mcp_gateway.api import Recording as RecordingSpec
 from mcp_gateway.config.secrets import SecretReader
+from mcp_gateway.errors import Overloaded
 from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.recorder import Recorder
 from mcp_gateway.recording.setup import build, spool_path
-from mcp_gateway.recording.stats import RecorderStats
+from mcp_gateway.recording.stats import DropReason, RecorderStats
 
 CHANGE = 0.5
 """Seconds one recorder gets to write and ship before another takes its place."""
@@ -42,6 +44,7 @@ class Recording:
         self._changed = asyncio.Event()
         self._changed.set()
         self._key = ""
+        self._lost = 0
 
     @property
     def spool_path(self) -> Path | None:
@@ -55,6 +58,7 @@ class Recording:
         if self._recorder is not None:
             return self._recorder.put(record)
         if self._held is None or len(self._held) >= MAX_HELD:
+            self._lost += 1
             return False
         self._held.append(record)
         return True
@@ -68,6 +72,8 @@ class Recording:
         await self._changed.wait()
         if self._recorder is not None:
             await self._recorder.put_durably(record)
+        elif self._spec is None or self._spec.enabled:
+            raise Overloaded("the interaction cannot be recorded: there is no spool")
 
     def check(self, spec: RecordingSpec) -> None:
         """Find out what would keep `spec` from coming into force.
@@ -81,27 +87,36 @@ class Recording:
         """Bring `spec`, which was checked, into force.
 
         Raises:
-            ConfigError: the spool cannot be used.
+            ConfigError: the spool cannot be used; what was in force before is so again.
         """
         if spec == self._spec:
             self._follow_key(spec)
             return
+        before, self._spec = self._spec, None
         previous, self._recorder = self._recorder, None
         self._held = [] if spec.enabled else None
         self._changed.clear()
         try:
             if previous is not None:
                 await previous.aclose(CHANGE)
-            self._spec = spec
-            if spec.enabled:
-                await self._open(spec)
+            await self._open(spec)
+        except BaseException:
+            if before is not None:
+                await self._open(before)
+            raise
         finally:
             self._held = None
             self._changed.set()
 
     def stats(self) -> RecorderStats | None:
         """The state now; None where nothing is recorded."""
-        return self._recorder.stats() if self._recorder is not None else None
+        if self._recorder is None:
+            return None
+        stats = self._recorder.stats()
+        if not self._lost:
+            return stats
+        queue_full = stats.dropped[DropReason.QUEUE_FULL] + self._lost
+        return replace(stats, dropped={**stats.dropped, DropReason.QUEUE_FULL: queue_full})
 
     async def aclose(self, grace: float) -> None:
         """Write what is pending, ship what can be shipped within `grace` seconds, and end."""
@@ -111,12 +126,12 @@ class Recording:
 
     async def _open(self, spec: RecordingSpec) -> None:
         recorder = self._build(spec)
-        assert recorder is not None, "an enabled recording has a recorder"
-        self._key = self._read_key(spec)
-        await recorder.start()
-        self._recorder = recorder
-        for record in self._held or ():
-            recorder.put(record)
+        if recorder is not None:
+            self._key = self._read_key(spec)
+            await recorder.start()
+            for record in self._held or ():
+                recorder.put(record)
+        self._spec, self._recorder = spec, recorder
 
     def _follow_key(self, spec: RecordingSpec) -> None:
         key = self._read_key(spec)

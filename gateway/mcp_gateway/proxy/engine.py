@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import dataclass
 
 from mcp_gateway.api import LimitsUpdate, Spec
 from mcp_gateway.config import client_keys
@@ -15,15 +16,25 @@ from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError, GatewayError
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.account import Account
-from mcp_gateway.proxy.accounts import Accounts
+from mcp_gateway.proxy.accounts import Accounts, Plan
 from mcp_gateway.proxy.catalog import Catalog
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.layers.recording import Recorder
+from mcp_gateway.proxy.middleware import Middleware
 from mcp_gateway.proxy.snapshot import Services, Snapshot, build_layers, compile_snapshot
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document of which everything that could fail is done."""
+
+    spec: Spec
+    plans: list[Plan]
+    layers: list[Middleware]
 
 
 class Engine:
@@ -81,20 +92,23 @@ class Engine:
                 f"internal error; the log has it under exchange {exchange.id}"
             ) from exc
 
-    def apply(self, spec: Spec, recorder: Recorder | None) -> list[Account]:
-        """Bring a document into force.
+    def prepare(self, spec: Spec) -> Prepared:
+        """Do everything about a document that can fail; nothing is changed.
+
+        Raises:
+            ConfigError: it cannot be brought into force.
+        """
+        return Prepared(spec, self.accounts.plan(spec), build_layers(spec, self._services))
+
+    def commit(self, prepared: Prepared, recorder: Recorder | None) -> list[Account]:
+        """Bring a prepared document into force.
 
         Returns:
             The accounts it retired, whose pools are to be drained.
-
-        Raises:
-            ConfigError: it cannot be; the one in force stays as it was.
         """
-        plans = self.accounts.plan(spec)
-        layers = build_layers(spec, self._services)
-        retired = self.accounts.commit(plans)
+        retired = self.accounts.commit(prepared.plans)
         self._snapshot = compile_snapshot(
-            spec, layers, self.accounts.live, recorder, self._services
+            prepared.spec, prepared.layers, self.accounts.live, recorder, self._services
         )
         self.generation += 1
         return retired

@@ -128,12 +128,14 @@ class Recorder:
             Overloaded: it could not be stored in time; what it records must not be answered.
         """
         assert self._loop is not None, "a recorder is started before it takes records"
-        if not self.put(record):
-            raise Overloaded("the interaction cannot be recorded: too many records wait")
+        stored: asyncio.Future[bool] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._flush)
-        stored: asyncio.Future[bool] = self._loop.create_future()
+        # Before the record, which may be the one that fills a batch and sends it off.
         self._waiting.append(stored)
+        if not self.put(record):
+            self._waiting.remove(stored)
+            raise Overloaded("the interaction cannot be recorded: too many records wait")
         late = self._loop.call_later(self._settings.sync_timeout, _expire, stored)
         try:
             if not await stored:

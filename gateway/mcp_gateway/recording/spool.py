@@ -117,17 +117,18 @@ class Spool:
             self._lock = lock(path)
         except OSError as error:
             raise ConfigError(f"spool {path} cannot be used: {error.strerror}") from error
-        try:
-            self._db = self._open()
-        except (sqlite3.Error, OSError) as error:
-            os.close(self._lock)
-            raise ConfigError(f"spool {path} cannot be opened: {error}") from error
-        self._page_size: int = self._number("PRAGMA page_size")
         log = min(_LOG, settings.size // 4)
         self._room = settings.size - log
-        self._db.execute(f"PRAGMA journal_size_limit = {log}")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {log // 2 // self._page_size}")
-        self.watermark: int = self._number("SELECT value FROM state WHERE name = 'watermark'")
+        try:
+            self._db = self._open()
+            self._page_size: int = self._number("PRAGMA page_size")
+            self._db.execute(f"PRAGMA journal_size_limit = {log}")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {log // 2 // self._page_size}")
+            self.watermark: int = self._number("SELECT value FROM state WHERE name = 'watermark'")
+        except (sqlite3.Error, OSError) as error:
+            # What was opened of it is closed with the object; the claim has to be given up.
+            os.close(self._lock)
+            raise ConfigError(f"spool {path} cannot be opened: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -137,7 +137,7 @@ class SpoolWriter:
     def _run(self, opened: Future[None]) -> None:
         try:
             spool = Spool(self._path, self._settings)
-        except ConfigError as error:
+        except Exception as error:  # whoever starts it waits for this future, whatever happened
             opened.set_exception(error)
             return
         if spool.set_aside is not None:
@@ -145,7 +145,12 @@ class SpoolWriter:
                 "the spool was damaged and set aside; a new one was begun",
                 extra={"fields": {"damaged": str(spool.set_aside)}},
             )
-        self._measure(spool)
+        try:
+            self._measure(spool)
+        except (sqlite3.Error, OSError) as error:
+            spool.close()
+            opened.set_exception(ConfigError(f"spool {self._path} cannot be read: {error}"))
+            return
         self.counts.watermark = spool.watermark
         opened.set_result(None)
         try:

@@ -90,6 +90,14 @@ class Listeners:
             watcher = FileWatcher(self._certificate.paths, self._certificate.reload)
             self._supervisor.start("watch certificate", watcher.run)
 
+    def check(self, server: Server) -> None:
+        """Find out what would keep `apply` from following a document.
+
+        Raises:
+            ConfigError: the token cannot be read.
+        """
+        _token(server, self._secrets)
+
     def apply(self, server: Server) -> None:
         """Follow another document: its bounds, allowed hosts and origins, and admin token.
 

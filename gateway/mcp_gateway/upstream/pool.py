@@ -141,7 +141,10 @@ class Pool:
             self._stock.shrink(0, CloseReason.DRAINED)
             if self.in_flight or self.waiting:
                 self._emptied = self._loop.create_future()
-                await asyncio.wait([self._emptied], timeout=grace)
+                try:
+                    await asyncio.wait([self._emptied], timeout=grace)
+                finally:  # also where whoever waits is cancelled: nobody else has this pool
+                    await self.aclose()
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -13,6 +13,7 @@ from mcp_gateway.app import Gateway
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.recording.archive import Archive, Question
+from mcp_gateway.upstream.pool import PoolState
 
 pytestmark = pytest.mark.integration
 
@@ -124,6 +125,43 @@ async def test_a_changed_recording_loses_no_record(tmp_path: Path) -> None:
         await asyncio.gather(*asking)
     with Archive(tmp_path / "spool.db") as archive:
         assert {row["id"] for row in archive.latest(Question(), 1000)} == ids
+
+
+async def test_a_spool_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    async with Gateway(document(), data_dir=tmp_path, listen=False) as gateway:
+        generation, before = gateway.engine.generation, gateway.engine.snapshot
+        bad = {"durability": "sync", "spool": {"path": str(tmp_path / "file" / "spool.db")}}
+        providers = [simulated("kimi"), simulated("glm", "glm")]
+        for _ in range(2):
+            with pytest.raises(ConfigError):
+                await gateway.apply(document(*providers, recording=bad))
+        assert gateway.engine.generation == generation
+        assert gateway.engine.snapshot is before
+        response = await gateway.chat(hello())
+        assert response.error is None
+    with Archive(tmp_path / "spool.db") as archive:
+        assert [row["id"] for row in archive.latest(Question(), 10)] == [response.id]
+
+
+async def test_an_admin_token_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    async with Gateway(document(), secrets=SecretReader(tmp_path, {})) as gateway:
+        token = {"adminToken": {"secretRef": {"name": "admin", "key": "token"}}}
+        with pytest.raises(ConfigError):
+            await gateway.apply(document(simulated("glm", "glm"), server=token))
+        assert gateway.engine.generation == 1
+        assert list(gateway.engine.accounts.live) == ["kimi"]
+
+
+async def test_a_gateway_that_ends_while_an_account_retires_leaves_no_connection() -> None:
+    async with Gateway(document(simulated("kimi", **SLOW)), listen=False) as gateway:
+        stream = gateway.stream(hello())
+        await anext(stream)
+        retired = gateway.engine.accounts.live["kimi"].pool
+        await gateway.apply(document(simulated("other")))
+        await gateway.aclose()
+        assert retired.state is PoolState.CLOSED
+        await stream.aclose()
 
 
 async def test_limits_can_be_moved_from_outside() -> None:

@@ -174,3 +174,12 @@ async def test_key_of_a_recorder_that_ships_nothing_changes_nothing(path: Path) 
     recorder = Recorder(recorder_settings(), path)
     recorder.credential_changed("new")
     assert recorder.stats().shipper is None
+
+
+async def test_each_record_of_a_batch_that_fills_at_once_is_told_of_its_commit(path: Path) -> None:
+    recorder = Recorder(recorder_settings(commit_interval=3600.0, batch=1), path)
+    await recorder.start()
+    puts = [recorder.put_durably(record(number)) for number in range(3)]
+    await asyncio.wait_for(asyncio.gather(*puts), 2.0)
+    assert ids(path) == [0, 1, 2]
+    await recorder.aclose()
