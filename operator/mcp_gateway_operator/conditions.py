@@ -252,7 +252,8 @@ def _rolled_back(state: State) -> Check:
     def check(facts: Facts) -> Verdict | None:
         if not facts.generation or facts.view.rejected != facts.generation:
             return None
-        return Verdict(state, "RolledBack", facts.view.rejection)
+        what = facts.view.rejection or f"configuration {facts.generation} was taken back"
+        return Verdict(state, "RolledBack", what)
 
     return check
 
