@@ -49,16 +49,6 @@ def timeout_of(headers: Headers) -> float | None:
     return min(seconds, MAX_TIMEOUT)
 
 
-def deadline_of(headers: Headers, now: float) -> float | None:
-    """When, by `timeout_of`, the client stops waiting.
-
-    Raises:
-        InvalidMessage: the header is not a positive number.
-    """
-    seconds = timeout_of(headers)
-    return None if seconds is None else now + seconds
-
-
 def begin(
     engine: Engine, loop: AbstractEventLoop, *, face: Face, method: str, credential: str, peer: str
 ) -> Exchange:
@@ -77,7 +67,11 @@ def begin(
 def begin_http(
     request: HTTPRequest, engine: Engine, loop: AbstractEventLoop, *, face: Face, method: str
 ) -> Exchange:
-    """Begin the exchange of an HTTP request; its deadline is still to be read."""
+    """Begin the exchange of an HTTP request.
+
+    What is wrong with its headers becomes the exchange's `invalid`: it is told when the layers
+    have agreed that this client may ask at all.
+    """
     headers = request.headers
     exchange = begin(
         engine,
@@ -87,6 +81,12 @@ def begin_http(
         credential=credential_of(headers),
         peer=request.peer,
     )
+    try:
+        seconds = timeout_of(headers)
+    except InvalidMessage as error:
+        exchange.invalid = error
+    else:
+        exchange.deadline = None if seconds is None else exchange.started + seconds
     request_id = headers.get(b"x-request-id")
     if request_id is not None:
         exchange.request_id = request_id[:MAX_REQUEST_ID].decode("latin-1")

@@ -19,7 +19,7 @@ from mcp_gateway.protocol.status import http_status
 from mcp_gateway.protocol.versions import Era
 from mcp_gateway.proxy.exchange import Exchange, Face
 from mcp_gateway.server.cancellation import Cancellations
-from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head
+from mcp_gateway.server.intake import answer_head, begin_http, error_head
 from mcp_gateway.server.mcp import MCPService
 from mcp_gateway.server.message import EVENT_STREAM, JSON, HTTPRequest, error_body
 from mcp_gateway.server.responder import Responder
@@ -62,15 +62,14 @@ class MCPOverHTTP:
         assert task is not None, "a listener runs each exchange in a task"
         if event.era is Era.STATELESS:
             responder.on_disconnect(task.cancel)
-            await self._answer(event, exchange, request, responder)
+            await self._answer(event, exchange, responder)
         else:
-            await self._answer_cancellable(event, exchange, request, responder, task)
+            await self._answer_cancellable(event, exchange, responder, task)
 
     async def _answer_cancellable(
         self,
         call: Call,
         exchange: Exchange,
-        request: HTTPRequest,
         responder: Responder,
         task: asyncio.Task[Any],
     ) -> None:
@@ -79,7 +78,7 @@ class MCPOverHTTP:
         self._cancellations.add(key, task)
         cancelled = False
         try:
-            await self._answer(call, exchange, request, responder)
+            await self._answer(call, exchange, responder)
         finally:
             cancelled = self._cancellations.remove(key, task)
             if cancelled and not responder.finished:
@@ -87,14 +86,11 @@ class MCPOverHTTP:
                 error = RequestCancelled("cancelled by the client")
                 _respond_error(call.id, call.era, exchange, responder, error)
 
-    async def _answer(
-        self, call: Call, exchange: Exchange, request: HTTPRequest, responder: Responder
-    ) -> None:
+    async def _answer(self, call: Call, exchange: Exchange, responder: Responder) -> None:
         stream: StreamChannel | None = None
         if call.wants_sse:
             stream = StreamChannel(responder, answer_head(exchange, EVENT_STREAM))
         try:
-            exchange.deadline = deadline_of(request.headers, exchange.started)
             body = await self._service.answer(call, exchange, stream)
         except GatewayError as error:
             _respond_error(call.id, call.era, exchange, responder, error)
@@ -111,7 +107,8 @@ class MCPOverHTTP:
         """Take in what is owed no result, once the layers agree."""
         era = event.era if isinstance(event, Notified) else Era.STATELESS
         exchange.kind = _kind(event)
-        exchange.invalid = event.error if isinstance(event, Rejected) else None
+        if isinstance(event, Rejected):
+            exchange.invalid = event.error
         try:
             await self._engine.handle(exchange)
         except GatewayError as error:

@@ -16,7 +16,7 @@ from mcp_gateway.errors import GatewayError, NoRoute
 from mcp_gateway.providers.base import StreamEvent
 from mcp_gateway.proxy.exchange import Exchange, Face, Operation
 from mcp_gateway.server.backend import Engine, Model
-from mcp_gateway.server.intake import answer_head, begin_http, deadline_of, error_head, refuse
+from mcp_gateway.server.intake import answer_head, begin_http, error_head, refuse
 from mcp_gateway.server.message import EVENT_STREAM, JSON, HTTPRequest
 from mcp_gateway.server.responder import Responder
 from mcp_gateway.server.stream import EventStream
@@ -105,7 +105,6 @@ class OpenAIFace:
         exchange = self._begin(request, responder, "chat/completions")
         events: EventStream | None = None
         try:
-            exchange.deadline = deadline_of(request.headers, exchange.started)
             try:
                 call = self._engine.catalog.call_from_openai(request.body)
             except GatewayError as error:
@@ -130,7 +129,6 @@ class OpenAIFace:
         exchange = self._begin(request, responder, "models")
         exchange.operation = Operation.MODELS
         try:
-            exchange.deadline = deadline_of(request.headers, exchange.started)
             await self._engine.handle(exchange)
             models = [_model(model) for model in await self._engine.catalog.models(exchange.client)]
             wanted = unquote(request.path[len(MODELS_PATH) + 1 :])

@@ -27,7 +27,7 @@ from mcp_gateway.protocol.headers import Headers
 from mcp_gateway.proxy.exchange import Face
 from mcp_gateway.server.conversation import Conversation
 from mcp_gateway.server.flow import Flow
-from mcp_gateway.server.intake import answer_head, begin_http, error_head, timeout_of
+from mcp_gateway.server.intake import answer_head, begin_http, error_head
 from mcp_gateway.server.listener import HTTPListener
 from mcp_gateway.server.mcp import MCPService
 from mcp_gateway.server.message import HTTPRequest, error_body
@@ -324,7 +324,6 @@ class WebSocketUpgrade:
         assert task is not None, "a listener runs each exchange in a task"
         responder.on_disconnect(task.cancel)
         try:
-            timeout = timeout_of(request.headers)
             await engine.handle(exchange)
             if self._listener().draining:
                 raise Overloaded("shutting down: connect again")
@@ -348,7 +347,7 @@ class WebSocketUpgrade:
             self._service,
             credential=exchange.credential,
             peer=request.peer,
-            timeout=timeout,
+            timeout=None if exchange.deadline is None else exchange.deadline - exchange.started,
         )
         responder.upgrade(b"".join(core.data_to_send()), connection)
 

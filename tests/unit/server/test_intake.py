@@ -7,13 +7,12 @@ from tests.support.stand_in_engine import StandInEngine
 
 from mcp_gateway.errors import InvalidMessage, RateLimited, Unauthenticated
 from mcp_gateway.protocol.headers import Headers
-from mcp_gateway.proxy.exchange import Face
+from mcp_gateway.proxy.exchange import Exchange, Face
 from mcp_gateway.server.intake import (
     MAX_TIMEOUT,
     answer_head,
     begin_http,
     credential_of,
-    deadline_of,
     error_head,
     timeout_of,
 )
@@ -45,8 +44,6 @@ def test_a_client_may_say_how_long_it_waits() -> None:
     assert timeout_of(Headers([(b"x-request-timeout", b"2.5")])) == 2.5
     assert timeout_of(Headers([(b"x-request-timeout", b"1e9")])) == MAX_TIMEOUT
     assert timeout_of(Headers([(b"x-request-timeout", b"inf")])) == MAX_TIMEOUT
-    assert deadline_of(Headers([(b"x-request-timeout", b"2")]), 100.0) == 102.0
-    assert deadline_of(Headers([]), 100.0) is None
 
 
 @pytest.mark.parametrize("value", [b"soon", b"0", b"-1", b"nan", b""])
@@ -69,6 +66,18 @@ async def test_an_exchange_begins_with_what_the_request_says() -> None:
     assert exchange.request_id == "mine" * 32
     assert exchange.started == loop.time()
     assert b"x-request-id: " + exchange.id.encode() in answer_head(exchange)
+
+
+async def test_a_deadline_is_part_of_the_exchange_and_a_wrong_one_makes_it_invalid() -> None:
+    loop = asyncio.get_running_loop()
+
+    def begun(value: bytes) -> Exchange:
+        headers = Headers([(b"x-request-timeout", value)])
+        request = HTTPRequest("POST", "/", b"", headers, b"", "")
+        return begin_http(request, StandInEngine(), loop, face=Face.HTTP, method="m")
+
+    assert begun(b"2").deadline == loop.time() + 2.0
+    assert isinstance(begun(b"soon").invalid, InvalidMessage)
 
 
 async def test_a_malformed_trace_is_dropped() -> None:

@@ -381,6 +381,9 @@ async def test_the_client_says_how_long_it_waits() -> None:
         assert exchange.deadline == exchange.started + 5
         bad = await peer.ask(handshake("ping", headers={"x-request-timeout": "soon"}))
         assert (bad.status, bad.json()["error"]["code"]) == (400, -32600)
+        engine.refuse = lambda exchange: Unauthenticated("who")
+        bad = await peer.ask(handshake("ping", headers={"x-request-timeout": "soon"}))
+        assert bad.status == 401  # who may not ask is not told what is wrong with the question
 
 
 async def test_the_trace_of_the_message_wins_over_the_header() -> None:
