@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from tests.integration.control.pods import Operator, Pods, body, operator
 from tests.support.eventually import eventually
+from tests.support.process import Child
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from mcp_gateway.api.control import SUBPROTOCOL, Hello, Pong
+from mcp_gateway.api.control import SUBPROTOCOL, Hello
 from mcp_gateway_operator.facts import Document, Pod
 
 pytestmark = pytest.mark.integration
@@ -34,12 +35,6 @@ async def garbage(connection: ServerConnection) -> None:
 async def bytes_of_nothing(connection: ServerConnection) -> None:
     await connection.send(b"\xff\x00" * 100)
     await connection.wait_closed()
-
-
-async def flood(connection: ServerConnection) -> None:
-    await connection.send(HELLO)
-    while True:
-        await connection.send(Pong().encode())
 
 
 async def giant(connection: ServerConnection) -> None:
@@ -99,7 +94,6 @@ async def disturbed(pods: Pods, leader: Operator, complaint: str) -> None:
     [
         (garbage, "the pod sends garbage"),
         (bytes_of_nothing, "the pod sends garbage"),
-        (flood, "the pod floods the channel"),
         (giant, "we closed the channel"),
         (another_pod, "the address now belongs to pod web-other"),
         (leaves, "the pod closed the channel"),
@@ -111,6 +105,15 @@ async def test_a_pod_that_misbehaves_is_named_and_the_others_go_on(
     await pods.start(1, body(generation=1))
     async with bad_pod(pods, behave), operator(pods) as leader:
         await disturbed(pods, leader, complaint)
+
+
+async def test_a_pod_that_floods_is_named_and_slows_nobody_down(pods: Pods) -> None:
+    await pods.start(1, body(generation=1))
+    arguments = [str(pods.control), BAD.ip, str(pods.port), BAD.name]
+    with Child.module("tests.integration.control.flooding_pod", *arguments) as flooding:
+        await asyncio.to_thread(flooding.wait_for_line, lambda line: line == "ready\n")
+        async with operator(pods) as leader:
+            await disturbed(pods, leader, "the pod floods the channel")
 
 
 async def test_a_port_that_accepts_and_says_nothing_is_given_up(

@@ -40,7 +40,7 @@ async def test_a_change_is_on_ten_pods_at_once(
             took.append(time.perf_counter() - began)
     for name, value in (
         ("median_ms", statistics.median(took) * 1e3),
-        ("p99_ms", statistics.quantiles(took, n=100)[98] * 1e3),
+        ("p99_ms", statistics.quantiles(took, n=100, method="inclusive")[98] * 1e3),
         ("longest_ms", max(took) * 1e3),
     ):
         record_property(name, round(value, 1))
