@@ -33,6 +33,13 @@ def test_a_request_cut_anywhere_reads_the_same() -> None:
         assert found[0].path == "/mcp"
 
 
+def test_a_trailer_is_no_header() -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\nX-A: 1\r\n\r\n"
+    (request,) = reader().feed(head + b"0\r\nX-A: 2\r\nAuthorization: Bearer k\r\n\r\n")
+    assert request.headers.get(b"x-a") == b"1"
+    assert b"authorization" not in request.headers
+
+
 def test_pipelined_requests_come_in_order() -> None:
     data = b"".join(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % i for i in range(5))
     assert [r.path for r in reader().feed(data)] == ["/0", "/1", "/2", "/3", "/4"]
