@@ -148,7 +148,7 @@ class Steering:
 
     async def _bring_into_force(self, config: Config, document: MCPGateway) -> None:
         try:
-            # Annotations and labels are the cluster's: only a changed spec needs bringing into force.
+            # Labels and annotations are the cluster's: only a changed spec changes anything here.
             if document.spec != self._document.spec:
                 await self._apply(document)
         except ConfigError as exc:
