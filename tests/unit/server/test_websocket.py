@@ -20,6 +20,7 @@ from mcp_gateway.server.websocket import (
     MAX_FRAGMENTS,
     PING_AFTER,
     PONG_WITHIN,
+    WebSocketConnection,
 )
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -50,6 +51,16 @@ async def test_a_browser_gives_its_token_as_a_subprotocol() -> None:
         assert isinstance(response, Response)
         assert response.headers["Sec-WebSocket-Protocol"] == "mcp"
     assert engine.exchanges[0].credential == "tok-en"
+
+
+@pytest.mark.parametrize("size", [2, 125, 126, 65_535, 65_536])
+async def test_messages_of_every_length_arrive_whole(size: int) -> None:
+    async with connected(StandInEngine()) as peer:
+        connection = peer.transport.protocol
+        assert isinstance(connection, WebSocketConnection)
+        text = "x" * (size - 2)  # and its quotes
+        connection.notify(json.dumps(text).encode())
+        assert peer.heard() == [text]
 
 
 @pytest.mark.parametrize("offered", [(), ("other",), ("mcp.auth.k",)])
