@@ -19,6 +19,7 @@ from mcp_gateway.api.crd import PLURAL
 from mcp_gateway_operator.cluster import Access
 from mcp_gateway_operator.facts import Key
 from mcp_gateway_operator.reconcile import Store
+from mcp_gateway_operator.render.gateway import MANAGER
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,11 @@ async def watch(
         ready: set once kopf has started.
         stop: ends it.
     """
+    # A name for peering, which we do without. kopf would make one of the user's name, and in a
+    # container the user need not have one. Its type for it is private.
+    identity: Any = MANAGER
     await kopf.operator(
+        identity=identity,
         registry=registry(store, access),
         settings=settings(discover=discover),
         clusterwide=not namespaces,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from tests.support.kubernetes import Cluster
+from tests.support.kubernetes import Cluster, CommandFailed
 from tests.support.process import ROOT
 from tests.support.service_proxy import ServiceProxy
 
@@ -29,11 +29,21 @@ HELM_TIMEOUT = 120.0
 
 
 def helm_install(cluster: Cluster, chart: str, *arguments: str, namespace: str = SYSTEM) -> None:
-    """Install or upgrade a chart, and return when what it made is ready."""
-    cluster.helm(
+    """Install or upgrade a chart, and return when what it made is ready.
+
+    Raises:
+        AssertionError: it is not in time; the message has what the operators say.
+    """
+    command = [
         "upgrade", "--install", chart, str(ROOT / "charts" / chart), "--namespace", namespace,
-        "--create-namespace", "--wait", "--timeout=90s", *arguments, timeout=HELM_TIMEOUT,
-    )  # fmt: skip
+        "--create-namespace", "--wait", "--timeout=90s", *arguments,
+    ]  # fmt: skip
+    try:
+        cluster.helm(*command, timeout=HELM_TIMEOUT)
+    except CommandFailed as failure:
+        pods = ("pods", "--namespace", namespace)
+        seen = cluster.kubectl("describe", *pods), operator_log(cluster, namespace)
+        raise AssertionError("\n".join([str(failure), *seen])) from failure
 
 
 def remove_operator(cluster: Cluster) -> None:

@@ -75,7 +75,8 @@ def test_the_command_shows_what_runs_and_what_would_change(
     assert "True" in shown.stdout
     assert "2/2" in shown.stdout
     listed = command(installed, "status", "--all-namespaces", "--json")
-    (found,) = json.loads(listed.stdout)["gateways"]
+    everywhere = json.loads(listed.stdout)["gateways"]
+    (found,) = [each for each in everywhere if each["namespace"] == namespace]
     assert found["name"] == "demo"
     assert found["ready"]
     assert len(found["pods"]) == 2
