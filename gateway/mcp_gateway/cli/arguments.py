@@ -19,7 +19,7 @@ One gateway in front of LLM providers, spoken to in MCP or in OpenAI's wire."""
 EXAMPLES = """\
 examples:
   mcp-gateway run manifests/samples/quickstart.yaml     start a gateway
-  mcp-gateway call --provider kimi "Hello!"             ask it something
+  mcp-gateway call --provider kimi 'Hello!'             ask it something
   mcp-gateway check gateway.yaml --explain              what a document means
   mcp-gateway keys create alice                         let a client in
 

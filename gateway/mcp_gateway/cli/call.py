@@ -27,10 +27,10 @@ stderr. A PROMPT of - is read from stdin."""
 
 EXAMPLES = """\
 examples:
-  mcp-gateway call --provider kimi "Hello!"
+  mcp-gateway call --provider kimi 'Hello!'
   mcp-gateway call --model glm-5 --system "Answer in one line." "Why is the sky blue?"
   git diff | mcp-gateway call --provider kimi --system "Review this change." -
-  mcp-gateway call --url http://127.0.0.1:8079/mcp --json "Hello!" | jq -r .content
+  mcp-gateway call --url http://127.0.0.1:8079/mcp --json 'Hello!' | jq -r .content
 
 environment:
   MCP_GATEWAY_URL      the gateway, where --url is not given
