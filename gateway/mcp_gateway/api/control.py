@@ -19,9 +19,10 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mcp_gateway.api.fields import Observed
+from mcp_gateway.api.server import CONTROL_PORT
 from mcp_gateway.errors import ProtocolError
 
-PORT: Final = 9443
+PORT: Final = CONTROL_PORT
 """Where a pod listens for its operator, unless it is told otherwise."""
 
 PATH: Final = "/control"

@@ -10,6 +10,9 @@ from pydantic import Field
 from mcp_gateway.api.fields import URL_PATH, Count, Duration, DurationOrZero, Model, Rule, Size
 from mcp_gateway.api.secret import SecretSource
 
+CONTROL_PORT = 9443
+"""Where an operator reaches a gateway, beside the two ports of the document."""
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -36,8 +39,9 @@ class ServerLimits(Model):
     """Largest header block of a request, the request line included. Beyond it: 431."""
 
     max_connections: Count = 10_000
-    """Client connections open at once, over both ports. The next one is closed at once, so
-    that a flood cannot take the memory of those that are served."""
+    """Client connections open at once on the main port. The next 64 are told 503 and closed, and
+    further ones are cut, so that a flood cannot take the memory of those that are served. The
+    admin port takes 128."""
 
     max_in_flight_per_connection: Count = 128
     """Requests of one WebSocket being worked on at once. The next is answered `Overloaded`."""
@@ -141,6 +145,12 @@ class Server(Model):
             lambda s: s.port == 0 or s.port != s.admin_port,
             "self.port == 0 || self.port != self.adminPort",
             "port and adminPort must differ",
+        ),
+        Rule(
+            ("port", "admin_port"),
+            lambda s: CONTROL_PORT not in {s.port, s.admin_port},
+            "self.port != 9443 && self.adminPort != 9443",
+            "9443 is where an operator reaches its pods: choose another port",
         ),
         Rule(
             ("websocket", "http", "openai"),
