@@ -36,9 +36,10 @@ GatewayError                          500  -32603
 └─ DeadlineExceeded                   504  504
 ```
 
-Messages start lower-case, say what was expected, and carry no secret. Inside `tools/call`,
-`InvalidArguments` and the `UpstreamError` branch leave as a result with `isError: true`;
-everything else is a JSON-RPC error.
+Messages start lower-case, say what was expected, and carry no secret. Inside `tools/call`, what a
+model can act on or its provider did (`InvalidArguments`, `RemoteProtocolError` and the
+`UpstreamError` branch) leaves as a result with `isError: true`; everything else is a JSON-RPC
+error.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def responses(era: Era) -> dict[str, bytes]:
         "ListToolsResult": outbound.tools_list(1, era, TOOLS),
         "CallToolResult": outbound.chat_result(1, era, ANSWER, EXCHANGE, 2.0),
         "CallToolResult of models": outbound.structured_result(1, era, b'{"models":[]}'),
-        "CallToolResult of an error": outbound.tool_error(1, era, error),
+        "CallToolResult of an error": outbound.tool_error(1, era, error, "e1"),
     }
     if era is Era.STATELESS:
         return {**written, "DiscoverResult": outbound.discover(1, "Ask.")}
@@ -134,7 +134,7 @@ def test_lists_and_discover_say_for_how_long_and_for_whom() -> None:
 def test_structured_content_is_what_the_tool_states(revision: str, era: Era) -> None:
     listed = result(revision, "ListToolsResult", outbound.tools_list(1, era, TOOLS))
     schemas = {tool["name"]: tool["outputSchema"] for tool in listed["tools"]}
-    failed = outbound.tool_error(1, era, errors.PoolSaturated("full", provider="kimi"))
+    failed = outbound.tool_error(1, era, errors.PoolSaturated("full", provider="kimi"), "e1")
     answers = {
         "kimi_chat": [outbound.chat_result(1, era, ANSWER, EXCHANGE, 2.0), failed],
         "chat": [outbound.chat_result(1, era, ChatAnswer(content="Hello"), EXCHANGE, 2.0), failed],
@@ -213,6 +213,7 @@ def test_progress_carries_the_token_of_its_request(
     revision: str, era: Era, token: int | str
 ) -> None:
     said = checked(revision, "ProgressNotification", outbound.progress(token, 3, "Hel"))
+    checked(revision, "ProgressNotification", outbound.progress(token, 4, "", "hm"))
     assert said["params"]["progressToken"] == token
     assert type(said["params"]["progressToken"]) is type(token)
 

@@ -194,9 +194,10 @@ async def _streamed(client: Client, request: ChatRequest) -> ChatResponse:
     try:
         async with stream:
             async for delta in stream:
-                sys.stdout.write(terminal.printable(delta.content, sys.stdout))
-                sys.stdout.flush()
-                ended = delta.content.endswith("\n")
+                if delta.content:  # and not the reasoning: what is printed is the answer
+                    sys.stdout.write(terminal.printable(delta.content, sys.stdout))
+                    sys.stdout.flush()
+                    ended = delta.content.endswith("\n")
     except GatewayError:
         pass  # the response has it, with what had come before
     finally:

@@ -29,7 +29,7 @@ class Model:
 
 def delta(progress: Progress) -> ChatDelta:
     """Read the piece of an answer that a progress notification carries."""
-    return ChatDelta(content=progress.message)
+    return ChatDelta(progress.message, progress.reasoning)
 
 
 def failure(result: Result) -> GatewayError | None:

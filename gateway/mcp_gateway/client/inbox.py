@@ -33,9 +33,10 @@ class Inbox:
     def put(self, event: Progress | Result) -> bool:
         """Take a message in; False, and nothing is taken, where there is no room for it."""
         if isinstance(event, Progress):
-            if self._unread + len(event.message) > self._limit:
+            size = _size(event)
+            if self._unread + size > self._limit:
                 return False
-            self._unread += len(event.message)
+            self._unread += size
         self._events.append(event)
         if len(self._events) > _UNREAD_PIECES:
             self._join()
@@ -60,7 +61,7 @@ class Inbox:
             await self._waiter
         event = self._events.popleft()
         if isinstance(event, Progress):
-            self._unread -= len(event.message)
+            self._unread -= _size(event)
         return event
 
     def _notify(self) -> None:
@@ -69,17 +70,16 @@ class Inbox:
             self._waiter.set_result(None)
 
     def _join(self) -> None:
-        """Join neighbours of the same kind into one piece each."""
+        """Join neighbours into one piece each."""
         joined: deque[Progress | Result] = deque()
         run: list[Progress] = []
         for event in self._events:
-            if isinstance(event, Progress) and (not run or run[0].meta == event.meta):
+            if isinstance(event, Progress):
                 run.append(event)
                 continue
             _close(run, joined)
-            run = [event] if isinstance(event, Progress) else []
-            if isinstance(event, Result):
-                joined.append(event)
+            run = []
+            joined.append(event)
         _close(run, joined)
         self._events = joined
 
@@ -87,4 +87,9 @@ class Inbox:
 def _close(run: list[Progress], joined: deque[Progress | Result]) -> None:
     if run:
         text = "".join(piece.message for piece in run)
-        joined.append(Progress(run[0].token, text, run[0].meta))
+        reasoning = "".join(piece.reasoning for piece in run)
+        joined.append(Progress(run[0].token, text, reasoning))
+
+
+def _size(event: Progress) -> int:
+    return len(event.message) + len(event.reasoning)

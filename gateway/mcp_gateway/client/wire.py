@@ -57,13 +57,13 @@ class Progress:
 
     Attributes:
         token: the progress token, which is the id of the call.
-        message: the text it adds.
-        meta: its `_meta`, empty where it has none.
+        message: the text it adds to the answer.
+        reasoning: the text it adds to the reasoning.
     """
 
     token: int
     message: str
-    meta: Mapping[str, Any]
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,14 @@ class _RPCError(msgspec.Struct):
     data: Any = None
 
 
+class _ProgressMeta(msgspec.Struct):
+    reasoning: str = msgspec.field(default="", name="gateway.exai.dev/reasoning")
+
+
 class _ProgressParams(msgspec.Struct, rename="camel"):
     progress_token: Any = None
     message: str = ""
-    meta: dict[str, Any] = msgspec.field(default_factory=dict, name="_meta")
+    meta: _ProgressMeta = msgspec.field(default_factory=_ProgressMeta, name="_meta")
 
 
 class _Message(msgspec.Struct):
@@ -182,7 +186,7 @@ def _progress(message: _Message) -> Progress | None:
         raise RemoteProtocolError(f"the gateway's progress cannot be read: {exc}") from exc
     if not isinstance(params.progress_token, int):
         return None  # not one of ours: our tokens are our ids
-    return Progress(params.progress_token, params.message, params.meta)
+    return Progress(params.progress_token, params.message, params.meta.reasoning)
 
 
 def _refuse(what: str) -> NoReturn:

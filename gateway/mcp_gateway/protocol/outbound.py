@@ -25,6 +25,9 @@ _CAPABILITIES = b'{"tools":{}}'
 LIST_TTL_MS = 30_000
 """Milliseconds for which a client may keep a list: how old it may be after a reload."""
 
+REASONING_KEY = b"gateway.exai.dev/reasoning"
+"""Where a progress notification carries the text of a thinking model's reasoning."""
+
 # MCP 2026-07-28 §basic: every result says its type, and whose it is.
 _STATELESS = b'"_meta":{"io.modelcontextprotocol/serverInfo":%b},"resultType":"complete"' % _SERVER
 _CACHED = b'"ttlMs":%d,"cacheScope":"private"'
@@ -136,14 +139,28 @@ def tools_list(request_id: Id, era: Era, tools_json: bytes, ttl_ms: int = LIST_T
     return result(request_id, era, b'{"tools":%b,%b}' % (tools_json, _CACHED % ttl_ms))
 
 
-def progress(token: Id, count: int, message: str) -> bytes:
+def progress(token: Id, count: int, message: str, reasoning: str = "") -> bytes:
     """Return a `notifications/progress`.
 
     Args:
         token: the request's progress token.
         count: the progress so far; greater in each notification of one request.
-        message: what to show; for a streamed chat the text it adds.
+        message: what to show; for a streamed chat the text it adds to the answer.
+        reasoning: the text it adds to the reasoning. It goes into `_meta`, because clients show
+            `message`, and thoughts shown there would be taken for the answer.
     """
+    if reasoning:
+        return (
+            b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"_meta":{"%b":%b},'
+            b'"progressToken":%b,"progress":%d%b}}'
+            % (
+                REASONING_KEY,
+                _encode(reasoning),
+                _id(token),
+                count,
+                b',"message":' + _encode(message) if message else b"",
+            )
+        )
     return (
         b'{"jsonrpc":"2.0","method":"notifications/progress","params":'
         b'{"progressToken":%b,"progress":%d,"message":%b}}' % (_id(token), count, _encode(message))
@@ -224,19 +241,20 @@ def structured_result(request_id: Id, era: Era, structured_json: bytes) -> bytes
     )
 
 
-def tool_error(request_id: Id, era: Era, error: GatewayError) -> bytes:
+def tool_error(request_id: Id, era: Era, error: GatewayError, exchange: str) -> bytes:
     """Return the `CallToolResult` of a call that failed, in words that a model can act on.
 
-    `structuredContent.error` has `code` (the error's reason), `message`, and the fields of
-    `GatewayError.data`.
+    `structuredContent` has the exchange's `id`, as an answer has, and `error`, with `code` (the
+    error's reason), `message`, and the fields of `GatewayError.data`.
     """
     fields: dict[str, object] = {"code": error.reason, "message": str(error), **error.data()}
     del fields["reason"]
     return result(
         request_id,
         era,
-        b'{"content":[{"type":"text","text":%b}],"structuredContent":{"error":%b},"isError":true}'
-        % (_encode(f"{error.reason}: {error}"), _encode(fields)),
+        b'{"content":[{"type":"text","text":%b}],"structuredContent":{"id":"%b","error":%b},'
+        b'"isError":true}'
+        % (_encode(f"{error.reason}: {error}"), exchange.encode(), _encode(fields)),
     )
 
 

@@ -85,6 +85,7 @@ _ERROR: dict[str, Any] = {
 _ANSWER: dict[str, Any] = {
     "type": "object",
     "properties": {
+        "id": {"type": "string", "description": "The gateway's id of this call."},
         "content": {"type": "string", "description": "The answer's text."},
         "reasoning_content": {"type": "string", "description": "A thinking model's reasoning."},
         "finish_reason": {"type": "string", "description": "stop, length, tool_calls, ..."},

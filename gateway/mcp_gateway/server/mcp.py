@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mcp_gateway.errors import GatewayError, InvalidArguments, UpstreamError
+from mcp_gateway.errors import GatewayError, InvalidArguments, RemoteProtocolError, UpstreamError
 from mcp_gateway.protocol import outbound
 from mcp_gateway.protocol.event import Call
 from mcp_gateway.protocol.jsonrpc import Id
@@ -37,7 +37,7 @@ class Channel(Protocol):
 
 
 class ProgressSink:
-    """Turns a provider's events into `notifications/progress` that carry the text.
+    """Turns a provider's events into `notifications/progress` that carry what they add.
 
     MCP 2026-07-28 §progress: `progress` increases with each notification; it counts them.
     """
@@ -50,10 +50,14 @@ class ProgressSink:
         self._count = 0
 
     def send(self, event: StreamEvent) -> None:
-        """Pass on the text an event adds to the answer; events without any say nothing."""
-        if event.content:
+        """Pass on what an event adds to the answer or the reasoning; the rest says nothing.
+
+        Also the reasoning is progress: a client that waits for signs of life gets them.
+        """
+        content, reasoning = event.content, event.reasoning
+        if content or reasoning:
             self._count += 1
-            message = outbound.progress(self._token, self._count, event.content)
+            message = outbound.progress(self._token, self._count, content, reasoning)
             self._channel.notify(message)
 
     @property
@@ -122,8 +126,8 @@ class MCPService:
             exchange.sink = ProgressSink(channel, call.progress_token)
         try:
             answer = await self.engine.handle(exchange)
-        except UpstreamError as error:
-            return outbound.tool_error(call.id, call.era, error)
+        except (UpstreamError, RemoteProtocolError) as error:
+            return outbound.tool_error(call.id, call.era, error, exchange.id)
         assert answer is not None, "a chat that did not fail has an answer"
         total = self._loop.time() - exchange.started
         return outbound.chat_result(call.id, call.era, answer, exchange, total)
@@ -133,7 +137,7 @@ class MCPService:
         try:
             await refuse(self.engine, exchange, error)
         except InvalidArguments as invalid:
-            return outbound.tool_error(call.id, call.era, invalid)
+            return outbound.tool_error(call.id, call.era, invalid, exchange.id)
 
     async def _models(self, call: Call, exchange: Exchange) -> bytes:
         exchange.operation = Operation.MODELS

@@ -34,7 +34,8 @@ WHOLE: dict[str, Any] = {
 FAILED: dict[str, Any] = {
     "content": [{"type": "text", "text": "UpstreamTimeout: silent"}],
     "structuredContent": {
-        "error": {"code": "UpstreamTimeout", "message": "silent", "phase": "idle", "provider": "k"}
+        "id": "e1",
+        "error": {"code": "UpstreamTimeout", "message": "silent", "phase": "idle", "provider": "k"},
     },
     "isError": True,
 }
@@ -78,6 +79,7 @@ def test_a_failed_tool_is_a_typed_error_with_what_was_heard() -> None:
     response = answer.chat_response(Result(1, FAILED), "Hel", "hm")
 
     assert isinstance(response.error, UpstreamTimeout)
+    assert response.id == "e1"
     assert (response.text, response.reasoning, response.provider) == ("Hel", "hm", "k")
     with pytest.raises(UpstreamTimeout, match="silent"):
         _ = response.content
@@ -109,7 +111,8 @@ def test_an_empty_answer_is_an_answer() -> None:
 
 
 def test_progress_is_a_piece_of_the_answer() -> None:
-    assert answer.delta(Progress(1, "Hel", {})) == ChatDelta("Hel")
+    assert answer.delta(Progress(1, "Hel")) == ChatDelta("Hel")
+    assert answer.delta(Progress(1, "", "hm")) == ChatDelta("", "hm")
 
 
 def test_models_are_read() -> None:

@@ -45,7 +45,7 @@ class Transport:
                 if isinstance(event, Exception):
                     raise event
                 if isinstance(event, str):
-                    yield Progress(call.id, event, {})
+                    yield Progress(call.id, event)
                 else:
                     yield Result(call.id, event)
         finally:

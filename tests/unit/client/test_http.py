@@ -115,8 +115,8 @@ async def test_a_stream_gives_progress_and_then_the_result() -> None:
     network = Network(httpx.Response(200, headers=EVENTS, stream=body))
 
     assert await ask(network) == [
-        Progress(1, "Hel", {}),
-        Progress(1, "lo", {}),
+        Progress(1, "Hel"),
+        Progress(1, "lo"),
         Result(1, {"a": 1}),
     ]
     assert body.closed
@@ -127,7 +127,7 @@ async def test_leaving_a_stream_closes_it() -> None:
     network = Network(httpx.Response(200, headers=EVENTS, stream=body))
     async with transport(network) as client:
         async with aclosing(client.events(CALL)) as events:
-            assert await anext(events) == Progress(1, "Hel", {})
+            assert await anext(events) == Progress(1, "Hel")
         assert body.closed
 
 

@@ -9,8 +9,8 @@ from mcp_gateway.client.wire import Progress, Result
 from mcp_gateway.errors import ConnectionLost
 
 
-def piece(text: str, **meta: object) -> Progress:
-    return Progress(1, text, meta)
+def piece(text: str, reasoning: str = "") -> Progress:
+    return Progress(1, text, reasoning)
 
 
 async def test_messages_come_in_order() -> None:
@@ -76,20 +76,30 @@ async def test_a_reader_far_behind_gets_larger_pieces_and_loses_nothing() -> Non
     assert len(pieces) <= 256
 
 
-async def test_pieces_of_different_kinds_are_not_joined() -> None:
+async def test_joined_pieces_keep_the_reasoning_apart_from_the_answer() -> None:
     inbox = Inbox(100_000)
     for _ in range(300):
-        inbox.put(piece("a", kind=1))
+        inbox.put(piece("", "a"))
     for _ in range(300):
-        inbox.put(piece("b", kind=2))
+        inbox.put(piece("b"))
     inbox.put(Result(1, {}))
 
     seen = []
     while isinstance(event := await inbox.get(), Progress):
-        seen.append((event.message, event.meta["kind"]))
+        seen.append(event)
 
-    assert "".join(text for text, kind in seen if kind == 1) == "a" * 300
-    assert "".join(text for text, kind in seen if kind == 2) == "b" * 300
+    assert "".join(event.reasoning for event in seen) == "a" * 300
+    assert "".join(event.message for event in seen) == "b" * 300
+    assert len(seen) <= 256
+
+
+async def test_unread_reasoning_counts_too() -> None:
+    inbox = Inbox(10)
+
+    assert inbox.put(piece("12345"))
+    assert not inbox.put(piece("", "678901"))
+    await inbox.get()
+    assert inbox.put(piece("", "678901"))
 
 
 async def test_unread_text_has_a_bound() -> None:

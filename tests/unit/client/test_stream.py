@@ -38,7 +38,7 @@ class Source:
                 await asyncio.sleep(1)
                 if isinstance(event, Exception):
                     raise event
-                yield Progress(1, event, {}) if isinstance(event, str) else Result(1, event)
+                yield Progress(1, event) if isinstance(event, str) else Result(1, event)
         finally:
             self.closed = True
 

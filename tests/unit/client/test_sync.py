@@ -36,8 +36,8 @@ class Echo:
         try:
             self.asked.set()
             if call.stream:
-                yield Progress(call.id, "Hel", {})
-                yield Progress(call.id, "lo", {})
+                yield Progress(call.id, "Hel")
+                yield Progress(call.id, "lo")
             if model == "wait":
                 await asyncio.Event().wait()
             yield Result(call.id, {"structuredContent": {"content": f"Hello {model}"}})

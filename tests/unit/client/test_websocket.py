@@ -130,7 +130,7 @@ async def test_a_call_is_sent_and_its_answer_comes_back() -> None:
         wire.progress(sent["id"], "Hel")
         wire.answer(sent["id"])
 
-    assert call.result() == [Progress(1, "Hel", {}), Result(1, {"text": "ok"})]
+    assert call.result() == [Progress(1, "Hel"), Result(1, {"text": "ok"})]
 
 
 async def test_many_calls_share_a_connection_and_may_be_answered_in_any_order() -> None:
@@ -284,7 +284,7 @@ async def test_leaving_a_call_early_cancels_it_at_the_gateway() -> None:
                 wire = await network.wires.get()
                 await wire.sent.get()
                 wire.progress(1, "Hel")
-            assert first.result() == Progress(1, "Hel", {})
+            assert first.result() == Progress(1, "Hel")
         message = await wire.sent.get()
 
     assert message["method"] == "notifications/cancelled"

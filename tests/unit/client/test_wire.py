@@ -117,7 +117,15 @@ def test_progress_is_read() -> None:
         b'"params":{"progressToken":7,"progress":1,"message":"Hel"}}'
     )
 
-    assert decode(message) == Progress(7, "Hel", {})
+    assert decode(message) == Progress(7, "Hel")
+
+
+def test_reasoning_is_read_beside_the_text() -> None:
+    message = (
+        b'{"jsonrpc":"2.0","method":"notifications/progress","params":'
+        b'{"_meta":{"gateway.exai.dev/reasoning":"hm","x":1},"progressToken":7,"progress":1}}'
+    )
+    assert decode(message) == Progress(7, "", "hm")
 
 
 @pytest.mark.parametrize(

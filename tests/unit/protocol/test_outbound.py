@@ -136,6 +136,16 @@ def test_progress_carries_the_token_in_its_own_type(token: Id, text: str) -> Non
     )
 
 
+def test_reasoning_is_progress_that_nobody_takes_for_the_answer() -> None:
+    assert json.loads(outbound.progress(1, 3, "", 'h"m'))["params"] == {
+        "_meta": {"gateway.exai.dev/reasoning": 'h"m'},
+        "progressToken": 1,
+        "progress": 3,
+    }
+    both = json.loads(outbound.progress(1, 3, "So", "hm"))["params"]
+    assert (both["message"], both["_meta"]) == ("So", {"gateway.exai.dev/reasoning": "hm"})
+
+
 def test_a_cancellation_names_its_request() -> None:
     assert shown(outbound.cancelled("a", "gone")) == (
         '{"jsonrpc":"2.0","method":"notifications/cancelled","params":'
@@ -186,10 +196,10 @@ def test_structured_content_has_a_copy_as_text() -> None:
 
 
 def test_a_failed_call_is_a_result_that_says_so() -> None:
-    written = outbound.tool_error(1, Era.HANDSHAKE, InvalidArguments("`model` is missing"))
+    written = outbound.tool_error(1, Era.HANDSHAKE, InvalidArguments("`model` is missing"), "e1")
     assert shown(written) == (
         '{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text",'
-        '"text":"InvalidArguments: `model` is missing"}],"structuredContent":{"error":'
+        '"text":"InvalidArguments: `model` is missing"}],"structuredContent":{"id":"e1","error":'
         '{"code":"InvalidArguments","message":"`model` is missing"}},"isError":true}}'
     )
 
@@ -198,7 +208,7 @@ def test_a_failed_call_tells_the_provider_and_when_to_try_again() -> None:
     error = UpstreamRefused(
         "rate limited", status=429, kind="frequency", code="1302", provider="glm", retry_after=2.0
     )
-    written = outbound.tool_error("x", Era.STATELESS, error)
+    written = outbound.tool_error("x", Era.STATELESS, error, "e1")
     assert json.loads(written)["result"]["structuredContent"]["error"] == {
         "code": "UpstreamRefused",
         "message": "rate limited",

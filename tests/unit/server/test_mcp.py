@@ -37,12 +37,15 @@ def exchange() -> Exchange:
     return Exchange("e" * 32, Face.HTTP, "", 0.0, 0.0)
 
 
-def test_progress_counts_the_pieces_that_have_text() -> None:
+def test_progress_counts_the_pieces_that_say_something() -> None:
     channel = Channel()
     sink = ProgressSink(channel, "t")
-    for event in (piece("a"), StreamEvent(b"{}", reasoning="thinking"), piece("b")):
+    for event in (StreamEvent(b"{}", reasoning="hm"), StreamEvent(b"{}"), piece("a"), piece("b")):
         sink.send(event)
-    assert [msgspec.json.decode(m)["params"]["progress"] for m in channel.messages] == [1, 2]
+    said = [msgspec.json.decode(message)["params"] for message in channel.messages]
+    assert [params["progress"] for params in said] == [1, 2, 3]
+    assert [params.get("message") for params in said] == [None, "a", "b"]
+    assert said[0]["_meta"] == {"gateway.exai.dev/reasoning": "hm"}
     assert not sink.congested
 
 
@@ -53,16 +56,17 @@ async def test_without_a_channel_nothing_is_streamed() -> None:
     assert engine.exchanges[0].sink is None
 
 
-async def test_a_provider_that_times_out_is_a_result_and_one_that_talks_nonsense_an_error() -> None:
+async def test_a_failure_of_the_provider_is_a_result_with_the_exchanges_id() -> None:
     engine = StandInEngine()
     service = MCPService(engine)
     chat = call("tools/call", tool="chat", arguments=ARGUMENTS)
     engine.error = UpstreamTimeout("silent", phase="first_byte", provider="kimi")
     answer = msgspec.json.decode(await service.answer(chat, exchange(), None))
+    assert answer["result"]["structuredContent"]["id"] == "e" * 32
     assert answer["result"]["structuredContent"]["error"]["phase"] == "first_byte"
     engine.error = RemoteProtocolError("nonsense")
-    with pytest.raises(RemoteProtocolError):
-        await service.answer(chat, exchange(), None)
+    answer = msgspec.json.decode(await service.answer(chat, exchange(), None))
+    assert answer["result"]["structuredContent"]["error"]["code"] == "RemoteProtocolError"
 
 
 async def test_an_unknown_tool_is_refused_after_the_layers() -> None:
