@@ -6,6 +6,8 @@ import asyncio
 import base64
 import json
 import ssl
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,3 +217,10 @@ class Mirror:
 def _version(item: Object) -> str:
     version: str = item["metadata"]["resourceVersion"]
     return version
+
+
+def report_failure(task: asyncio.Task[None]) -> None:
+    """Write down why a task ended that nobody waits for; a callback of tasks."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        print(f"{task.get_name()} failed", file=sys.stderr)
+        traceback.print_exception(error)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 from tests.cluster import probe, volume
-from tests.cluster.api import API, STRATEGIC, Object, Refused
+from tests.cluster.api import API, STRATEGIC, Object, Refused, report_failure
 from tests.cluster.command import Paths, base_environment, expand
 from tests.cluster.container import Container, Room, now, ports
 from tests.cluster.volume import SourceMissing
@@ -23,6 +24,8 @@ from tests.cluster.volume import SourceMissing
 TOKEN_PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 3600
 RETRY = 0.25
+# Or a list would be merged with what an earlier life of this node said.
+REPLACE = {"$patch": "replace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Pod:
                 ("token", self._renew_token()),
             )
         ]
+        for task in tasks:
+            task.add_done_callback(report_failure)
         try:
             await self._leaving.wait()
             await self._end()
@@ -166,6 +171,7 @@ class Pod:
                 await action()
                 return
             except Refused as error:
+                print(f"{self._namespace}/{self._name}: {error}", file=sys.stderr, flush=True)
                 if error.status in {404, 409}:
                     return
             except httpx.TransportError:
@@ -320,9 +326,9 @@ class Pod:
             "phase": phase,
             "conditions": [self._condition(name, fact) for name, fact in facts.items()],
             "hostIP": self._around.node_ip,
-            "hostIPs": [{"ip": self._around.node_ip}],
+            "hostIPs": [{"ip": self._around.node_ip}, REPLACE],
             "podIP": self.address,
-            "podIPs": [{"ip": self.address}],
+            "podIPs": [{"ip": self.address}, REPLACE],
             "startTime": self._began,
             "initContainerStatuses": [container.status() for container in self._first],
             "containerStatuses": [container.status() for container in self._main],

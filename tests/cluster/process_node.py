@@ -17,7 +17,7 @@ import socket
 from pathlib import Path
 
 import httpx
-from tests.cluster.api import API, MERGE, Access, Key, Mirror, Object, Refused
+from tests.cluster.api import API, MERGE, Access, Key, Mirror, Object, Refused, report_failure
 from tests.cluster.container import now
 from tests.cluster.log_server import LogServer
 from tests.cluster.pod import Pod, Surroundings
@@ -134,6 +134,7 @@ class Node:
         task = asyncio.create_task(self._run_pod(key, uid, pod), name=f"pod {'/'.join(key)}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(report_failure)
 
     async def _run_pod(self, key: Key, uid: str, pod: Pod) -> None:
         try:

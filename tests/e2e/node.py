@@ -31,6 +31,7 @@ POD_RANGE = "10.244.0.0/24"
 BRIDGE = "mgw-e2e"
 NAME = "full-node"
 PAUSE = "localhost/pause:1"
+NETWORKS = Path("/run/netns")
 READY_TIMEOUT = 60.0
 
 CONTAINERD = """\
@@ -78,6 +79,7 @@ class FullNode:
         self.folder = folder
         self.control_plane = ControlPlane(folder, build.control_plane(), address=ADDRESS)
         self._socket = folder / "containerd.sock"
+        self._others = self._networks()
         binaries = build.node()
         kubeconfig = f"--kubeconfig={self.kubeconfig}"
         self._containerd = Program(
@@ -160,6 +162,8 @@ class FullNode:
             self._remove_containers()
         self._containerd.stop()
         self._unmount()
+        for name in self._networks() - self._others:
+            run("ip", "netns", "delete", name, check=False)
         firewall.remove(BRIDGE)
         run("ip", "address", "delete", f"{ADDRESS}/32", "dev", "lo", check=False)
         run("ip", "link", "delete", BRIDGE, check=False)
@@ -170,6 +174,10 @@ class FullNode:
                 self._ctr("tasks", "delete", "--force", task, check=False)
             for container in self._ctr("containers", "list", "-q").split():
                 self._ctr("containers", "delete", container, check=False)
+
+    def _networks(self) -> set[str]:
+        """Return the network namespaces that containerd made on this machine."""
+        return {path.name for path in NETWORKS.glob("cni-*")}
 
     def _unmount(self) -> None:
         mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
