@@ -46,7 +46,7 @@ class Gateway:
             yield Result(call.id, {"structuredContent": {"models": self.models}})
             return
         for piece in self.pieces if call.stream else ():
-            yield Progress(call.id, piece, {})
+            yield Progress(call.id, piece)
         if self.error is not None:
             raise self.error
         yield Result(call.id, {"structuredContent": self.answer})
