@@ -30,6 +30,7 @@ from mcp_gateway_operator.handlers import watch
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.probes import Probes
 from mcp_gateway_operator.reconcile import KeyQueue, Loop, Reconciler, Store
+from mcp_gateway_operator.reconcile.upgrade import has_turn
 from mcp_gateway_operator.render.gateway import MANAGED_BY_LABEL, MANAGER
 from mcp_gateway_operator.render.kind import (
     CHILDREN,
@@ -103,7 +104,7 @@ class Operator:
         self._recorder = Recorder(self._cluster, metrics, identity)
         self._reconciler = Reconciler(
             self._cluster, self._store, fleet, self._recorder, metrics,
-            image=settings.image, namespace=settings.namespace,
+            image=settings.image, namespace=settings.namespace, look=self._queue.add,
         )  # fmt: skip
         self._leadership = Leadership(
             self._cluster, settings.namespace, identity, begin=self._begin, end=self._end
@@ -194,9 +195,19 @@ class Operator:
     async def _begin(self, epoch: int) -> None:
         self._metrics.leading.set(1)
         self._metrics.epoch.set(epoch)
-        await self._reconciler.begin(epoch)
+        await self._reconciler.begin(epoch, await self._upgrading())
         self._fleet.start(self._queue.add)
         self._look_at_everything()
+
+    async def _upgrading(self) -> list[Key]:
+        """Ask whose turn of an upgrade it is: kopf may not have told of everything yet."""
+        found = []
+        for scope in self._scopes():
+            async for items, _ in self._cluster.list(GATEWAY, scope, Workload):
+                for item in items:
+                    if any(has_turn(each.type, each.reason) for each in item.status.conditions):
+                        found.append(Key(item.metadata.namespace, item.metadata.name))
+        return found
 
     async def _end(self) -> None:
         self._metrics.leading.set(0)

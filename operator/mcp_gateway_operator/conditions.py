@@ -34,6 +34,11 @@ class Rollout:
     ready: int = 0
     stuck: str = ""
 
+    def serves(self, desired: int) -> bool:
+        """All pods there are to be are of the newest revision, and serve."""
+        new = self.observed and self.updated >= desired and self.total <= desired
+        return new and self.ready >= desired
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -51,6 +56,8 @@ class Facts:
         refused: what the API server did not take, as sentences.
         missing: Secrets and keys that are not there, as sentences.
         unavailable: what was asked for of APIs that the cluster does not have.
+        upgrade: a new version of the operator replaces its pods (`turn`), or will when those
+            before it serve (`wait`).
     """
 
     desired: int = 1
@@ -64,6 +71,7 @@ class Facts:
     refused: Sequence[str] = ()
     missing: Sequence[str] = ()
     unavailable: Sequence[str] = ()
+    upgrade: Literal["", "turn", "wait"] = ""
 
     @property
     def ready(self) -> int:
@@ -209,6 +217,37 @@ def _creating(facts: Facts) -> Verdict | None:
     return Verdict("True", "Creating", "the workload is being made")
 
 
+def _upgrade(facts: Facts) -> Verdict | None:
+    rollout = facts.rollout
+    if rollout is None or not facts.upgrade:
+        return None
+    if facts.upgrade == "wait":
+        what = "the operator's new version waits until the gateway before this one serves"
+        return Verdict("True", "UpgradeWaiting", what)
+    if why := _upgrade_failure(facts):
+        return Verdict("False", "UpgradeStopped", why)
+    what = f"pods of the operator's new version: {rollout.updated} of {facts.desired}"
+    return Verdict("True", "Upgrading", what)
+
+
+def _upgrade_failure(facts: Facts) -> str:
+    """Why the pods of the operator's new version do not become ready; or nothing."""
+    rollout = facts.rollout
+    if rollout is None or facts.upgrade != "turn" or rollout.serves(facts.desired):
+        return ""
+    failing = [pod for pod in facts.live if pod.failing]
+    if not failing and not rollout.stuck:
+        return ""
+    pod = failing[0] if failing else None
+    why = f"{pod.name}: {pod.failing}: {pod.message}".rstrip(": ") if pod else rollout.stuck
+    return f"the operator's new version does not become ready, and goes no further: {why}"
+
+
+def _upgrade_stopped(facts: Facts) -> Verdict | None:
+    why = _upgrade_failure(facts)
+    return Verdict("True", "UpgradeStopped", why) if why else None
+
+
 def _stuck(facts: Facts) -> Verdict | None:
     if facts.rollout is None or not facts.rollout.stuck:
         return None
@@ -338,6 +377,7 @@ CHAINS: Final[dict[str, Sequence[Check]]] = {
         _spec_invalid("False"),
         _paused,
         _creating,
+        _upgrade,
         _stuck,
         _rolling_out,
         _starting,
@@ -366,6 +406,7 @@ CHAINS: Final[dict[str, Sequence[Check]]] = {
         _api_missing,
         _config_refused("True"),
         _rolled_back("True"),
+        _upgrade_stopped,
         _pod_failing("True"),
         _pods_missing,
         _provider_failing("True"),

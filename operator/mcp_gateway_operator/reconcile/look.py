@@ -42,6 +42,7 @@ class Look:
         taken: objects of our names that are somebody else's.
         refused: what the API server did not take, as sentences.
         missing: Secrets and keys that are not there, as sentences.
+        upgrade: whether a new version of the operator has or waits for its turn here.
         failure: what is worth another try.
         again: seconds until a look should follow; None when a change will tell.
     """
@@ -54,6 +55,7 @@ class Look:
     taken: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    upgrade: Literal["", "turn", "wait"] = ""
     failure: ClusterError | None = None
     again: float | None = None
 

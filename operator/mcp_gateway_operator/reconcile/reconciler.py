@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from mcp_gateway_operator.reconcile.keyring import Keyring
 from mcp_gateway_operator.reconcile.look import Look, Story
 from mcp_gateway_operator.reconcile.observe import rollout_of
 from mcp_gateway_operator.reconcile.store import Resource, Store
+from mcp_gateway_operator.reconcile.upgrade import WORKLOADS, Upgrades
 from mcp_gateway_operator.reconcile.writer import Writer
 from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
 from mcp_gateway_operator.render.gateway import LONGEST_NAME, Gateway
@@ -36,6 +38,9 @@ log = logging.getLogger(__name__)
 
 SETTLE: Final = 60.0
 """Seconds of a leadership in which what pods told the one before is still believed."""
+
+_ANNOUNCED: Final = 1.0
+"""Seconds until a workload is written whose turn was announced, should no watch tell."""
 
 
 class Reconciler:
@@ -49,6 +54,7 @@ class Reconciler:
         metrics: where repairs are counted.
         image: of gateways that name none.
         namespace: where the operator runs.
+        look: asks for a look at a gateway.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Reconciler:
         *,
         image: str,
         namespace: str,
+        look: Callable[[Key], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.epoch = 0
@@ -75,15 +82,21 @@ class Reconciler:
         self._keyring = Keyring(cluster, store, namespace, clock)
         self._configuration = Configuration(cluster)
         self._writer = Writer(cluster, store, metrics, self._tell)
+        self._upgrades = Upgrades(look)
 
-    async def begin(self, epoch: int) -> None:
+    async def begin(self, epoch: int, upgrading: Iterable[Key] = ()) -> None:
         """Get ready to lead.
+
+        Args:
+            epoch: number of this leadership.
+            upgrading: gateways that a leader before has given their turn.
 
         Raises:
             ClusterError: the operator's authority cannot be read or made.
         """
         self.epoch = epoch
         self._began = self._clock()
+        self._upgrades.begin(upgrading)
         await self._keyring.prepare()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -105,6 +118,8 @@ class Reconciler:
         if gateway is not None and not gateway.paused:
             await self._make(gateway, look)
             self._assign(gateway, look)
+        else:
+            self._upgrades.forget(key)
         if self._clock() - self._began < SETTLE and self._store.pods(key):
             look.look_again(SETTLE)
         facts = self._facts(gateway, invalid, look)
@@ -119,6 +134,7 @@ class Reconciler:
         self._keyring.forget(key)
         self._configuration.forget(key)
         self._writer.forget(key)
+        self._upgrades.forget(key)
 
     async def _make(self, gateway: Gateway, look: Look) -> None:
         """Apply what differs and take away what is wanted no longer."""
@@ -140,10 +156,34 @@ class Reconciler:
             objects = [each for each in objects if identity(each) != held]
             keys.wanted.add(held)
         for each in objects:
-            await self._writer.write(each, look)
+            if each["kind"] in WORKLOADS:
+                await self._write_workload(gateway, each, look)
+            else:
+                await self._writer.write(each, look)
         wanted = keys.wanted | {identity(each) for each in objects}
         for child in unwanted(children, wanted, gateway.uid):
             await self._writer.remove(child, look)
+
+    async def _write_workload(
+        self, gateway: Gateway, rendered: Mapping[str, Any], look: Look
+    ) -> None:
+        """Write it, unless it is the operator's own new version that must wait for its turn."""
+        key, id_ = look.key, identity(rendered)
+        child = self._store.children(key).get(id_)
+        turn = self._upgrades.turn(key, rendered, child, self._status(key))
+        if turn == "free":
+            if image := self._upgrades.image(key, rendered, child):
+                context = replace(self._context(0), image=image)
+                rendered = render.sealed(render.workload(gateway, context))
+            await self._writer.write(rendered, look)
+            children = self._store.children(key)
+            self._upgrades.looked(key, rendered, children.get(id_), rollout_of(children, look.uid))
+        elif turn == "announce":
+            look.look_again(_ANNOUNCED)
+        if self._upgrades.has_turn(key):
+            look.upgrade = "turn"
+        elif self._upgrades.waits(key):
+            look.upgrade = "wait"
 
     def _context(self, generation: int) -> render.Context:
         return render.Context(
@@ -180,6 +220,7 @@ class Reconciler:
             taken=tuple(look.taken),
             refused=tuple(look.refused),
             missing=tuple(look.missing),
+            upgrade=look.upgrade,
             unavailable=tuple(render.unavailable(gateway, self._context(0))) if gateway else (),
         )
 

@@ -31,6 +31,7 @@ __all__ = [
     "sealed",
     "secrets",
     "unavailable",
+    "workload",
 ]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mcp_gateway_operator.render.context import Context
-from mcp_gateway_operator.render.gateway import Gateway
+from mcp_gateway_operator.render.document import digest
+from mcp_gateway_operator.render.gateway import ASKED, IMAGE, Gateway
 from mcp_gateway_operator.render.pod_template import data_size, pod_template
+from mcp_gateway_operator.render.secret import references
 from mcp_gateway_operator.render.service import HEADLESS_SUFFIX
 
 PROGRESS_DEADLINE: Final = 600
@@ -18,12 +20,31 @@ def workload(gateway: Gateway, context: Context) -> dict[str, Any]:
     return stateful_set(gateway, context) if gateway.persistent else deployment(gateway, context)
 
 
+def notes(gateway: Gateway, context: Context) -> dict[str, str]:
+    """The annotations that tell a person's change of a workload from one of the operator's own.
+
+    One says all in a spec that a workload depends on, and nothing of how it is rendered; the
+    other is the image of the operator's version, where the spec names none.
+    """
+    parts = ("replicas", "image", "imagePullSecrets", "podTemplate")
+    wish = {part: gateway.body.get(part) for part in parts}
+    wish["server"] = [
+        gateway.mcp_port, gateway.admin_port, gateway.spec.server.shutdown_grace,
+    ]  # fmt: skip
+    wish["secrets"] = references(gateway)
+    wish["data"] = [
+        gateway.persistent, data_size(gateway), gateway.spec.recording.spool.storage_class_name,
+    ]  # fmt: skip
+    default = {} if gateway.spec.image else {IMAGE: context.image}
+    return {ASKED: digest(wish), **default}
+
+
 def deployment(gateway: Gateway, context: Context) -> dict[str, Any]:
     """The Deployment. A new pod serves before an old one is told to go."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": gateway.metadata(),
+        "metadata": gateway.metadata(annotations=notes(gateway, context)),
         "spec": {
             "replicas": gateway.spec.replicas,
             "revisionHistoryLimit": 3,
@@ -49,7 +70,7 @@ def stateful_set(gateway: Gateway, context: Context) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": gateway.metadata(),
+        "metadata": gateway.metadata(annotations=notes(gateway, context)),
         "spec": {
             "replicas": gateway.spec.replicas,
             "revisionHistoryLimit": 3,
