@@ -8,12 +8,13 @@ removed when the node ends.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,8 @@ from tests.cluster import build
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.program import Program
 from tests.e2e import firewall
-from tests.e2e.debian import require_packages, run
+from tests.e2e.debian import NotPossible, require_packages, run
+from tests.support.cached_install import progress
 
 # Pods must be able to reach it, and the API takes no loopback address: one for documentation
 # (RFC 5737) that no machine has.
@@ -33,6 +35,8 @@ NAME = "full-node"
 PAUSE = "localhost/pause:1"
 NETWORKS = Path("/run/netns")
 READY_TIMEOUT = 60.0
+LOCK = Path("/run/mcp-gateway-e2e.lock")
+LOCK_TIMEOUT = 1800.0
 
 CONTAINERD = """\
 version = 2
@@ -65,6 +69,30 @@ DNS = """\
 """
 
 
+@contextlib.contextmanager
+def _only_node_of_the_machine() -> Iterator[None]:
+    """Wait until no other test run has a full node: address, bridge and ports are shared.
+
+    Raises:
+        NotPossible: another one had it for half an hour.
+    """
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    with LOCK.open("w") as file:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise NotPossible(f"another full node holds {LOCK}") from None
+            if not waiting:
+                progress("waiting for the full node of another test run to end")
+            waiting = True
+            time.sleep(0.5)
+        yield
+
+
 class FullNode:
     """A control plane with one node that runs images. A context manager: leaving it ends all."""
 
@@ -79,7 +107,8 @@ class FullNode:
         self.folder = folder
         self.control_plane = ControlPlane(folder, build.control_plane(), address=ADDRESS)
         self._socket = folder / "containerd.sock"
-        self._others = self._networks()
+        self._others: set[str] = set()
+        self._end = contextlib.ExitStack()
         binaries = build.node()
         kubeconfig = f"--kubeconfig={self.kubeconfig}"
         self._containerd = Program(
@@ -114,11 +143,12 @@ class FullNode:
         return self.control_plane.kubeconfig
 
     def __enter__(self) -> Self:
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_only_node_of_the_machine())
+            self._others = self._networks()
+            stack.callback(self.stop)
             self._start()
-        except BaseException:
-            self.stop()
-            raise
+            self._end = stack.pop_all()
         return self
 
     def __exit__(
@@ -127,7 +157,7 @@ class FullNode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._end.close()
 
     def load(self, archive: Path) -> None:
         """Give the node the images of a docker archive."""
