@@ -71,8 +71,10 @@ def test_what_people_add_is_theirs_and_costs_no_write(
     before = operator.writes()
     where = ("--namespace", namespace)
     cluster.kubectl("label", "service", "llm", *where, "team=blue")
-    cluster.kubectl("annotate", "deployment", "llm", *where, "note=mine")
+    cluster.kubectl("annotate", "configmap", "llm-config", *where, "note=mine")
     assert operator.quiet() == before
+    # A note on a Deployment is a new generation of it, which its controller has to observe.
+    cluster.kubectl("annotate", "deployment", "llm", *where, "note=mine")
     sidecar = '{"spec": {"template": {"spec": {"containers": [{"name": "x", "image": "y"}]}}}}'
     cluster.kubectl("patch", "deployment", "llm", *where, "--type=strategic", "-p", sidecar)
     cluster.kubectl(
