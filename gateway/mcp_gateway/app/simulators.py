@@ -15,7 +15,7 @@ class Simulators:
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[SimulatorSettings, Simulator, str]] = {}
-        self._replaced: list[Simulator] = []
+        self._replaced: list[tuple[Simulator, str]] = []
 
     async def resolve(self, spec: Spec) -> Spec:
         """Start what `spec` simulates and return it with addresses in place.
@@ -30,19 +30,22 @@ class Simulators:
         return spec.model_copy(update={"providers": providers})
 
     async def release(self, spec: Spec) -> None:
-        """End the simulators that `spec`, in force, does not have."""
+        """End the simulators that `spec`, in force and resolved, does not have."""
         wanted = {p.name for p in spec.providers if p.type == "simulator"}
+        used = {endpoint.url for p in spec.providers for endpoint in p.endpoints}
         for name in [name for name in self._running if name not in wanted]:
-            self._replaced.append(self._running.pop(name)[1])
-        replaced, self._replaced = self._replaced, []
-        for simulator in replaced:
+            self._replaced.append(self._running.pop(name)[1:])
+        # One that a refused document would have replaced is in use still.
+        ending = [simulator for simulator, url in self._replaced if url not in used]
+        self._replaced = [each for each in self._replaced if each[1] in used]
+        for simulator in ending:
             await simulator.aclose()
 
     async def aclose(self) -> None:
         """End all."""
-        running = [simulator for _, simulator, _ in self._running.values()]
+        running = [(simulator, url) for _, simulator, url in self._running.values()]
         self._running.clear()
-        for simulator in [*running, *self._replaced]:
+        for simulator, _ in [*running, *self._replaced]:
             await simulator.aclose()
 
     async def _resolved(self, provider: Provider) -> Provider:
@@ -56,6 +59,6 @@ class Simulators:
         simulator = Simulator(settings)
         url = await simulator.start("127.0.0.1", 0)
         if known is not None:
-            self._replaced.append(known[1])
+            self._replaced.append(known[1:])
         self._running[name] = (settings, simulator, url)
         return url

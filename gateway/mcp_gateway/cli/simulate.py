@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -188,5 +189,6 @@ async def _serve(args: argparse.Namespace, chosen: SimulatorSettings) -> None:
 
 
 def _curl(url: str, model: str) -> str:
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-    return f"curl {url}/chat/completions -H 'Authorization: Bearer any' -d '{body}'"
+    body = _json({"model": model, "messages": [{"role": "user", "content": "Hello!"}]})
+    words = ["curl", f"{url}/chat/completions", "-H", "Authorization: Bearer any", "-d", body]
+    return shlex.join(words)

@@ -50,7 +50,7 @@ class Notified(Struct, frozen=True, kw_only=True):
     """A notification. Over HTTP it is owed a 202 without a body, whatever it says.
 
     Attributes:
-        method: its name, known here or not.
+        method: its name, known here or not, to the length that a name could have.
         era: the era it came in.
         cancels: for `notifications/cancelled`: the id of the request to stop; None for every
             other notification, for a malformed one, and on stateless HTTP, where closing the

@@ -23,7 +23,7 @@ from mcp_gateway.protocol.handshake import Session
 from mcp_gateway.protocol.headers import Headers
 from mcp_gateway.protocol.jsonrpc import Id, Notification, Rejected, Reply, Request, in_bounds
 from mcp_gateway.protocol.media import terms
-from mcp_gateway.protocol.params import VERSION_KEY, read
+from mcp_gateway.protocol.params import MAX_TOOL_NAME, VERSION_KEY, read
 from mcp_gateway.protocol.stateless import VERSION_HEADER
 from mcp_gateway.protocol.status import http_status
 from mcp_gateway.protocol.versions import STATELESS_REVISIONS, Era
@@ -136,13 +136,15 @@ def _notified(message: Notification, era: Era) -> Notified:
 
     MCP 2025-11-25 §cancellation: invalid cancellations are to be ignored.
     """
+    # It is only looked at by people, in logs and records: a longer name would fill them.
+    method = message.method[:MAX_TOOL_NAME]
     try:
         params = _notification_params(message.params)
     except msgspec.ValidationError:
-        return Notified(method=message.method, era=era)
+        return Notified(method=method, era=era)
     if params.meta.version is not UNSET:
         era = Era.STATELESS
     known = params.request_id
     if message.method != CANCELLED or known is None or not in_bounds(known):
         known = None
-    return Notified(method=message.method, era=era, cancels=known)
+    return Notified(method=method, era=era, cancels=known)

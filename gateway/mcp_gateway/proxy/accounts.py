@@ -107,14 +107,15 @@ class Accounts:
                 proxy=proxy,
             )
             built = registry.build(provider, key, time.time)
+            urls = tuple((each.url, each.weight) for each in provider.effective_endpoints())
+            endpoints = [Endpoint.parse(url, weight) for url, weight in urls]
         except ConfigError as exc:
             raise ConfigError(f"{where}: {exc}") from exc
-        urls = tuple((endpoint.url, endpoint.weight) for endpoint in provider.effective_endpoints())
         limits = provider.effective_limits()
         return Plan(
             spec=provider,
             provider=built,
-            endpoints=[Endpoint.parse(url, weight) for url, weight in urls],
+            endpoints=endpoints,
             connector=connector,
             settings=_pool_settings(provider, spec),
             limits=limits,
@@ -150,14 +151,17 @@ def _reconfigure(account: Account, plan: Plan) -> None:
     if plan.spec.circuit_breaker != account.spec.circuit_breaker:
         account.breaker = _breaker(plan.spec.circuit_breaker)
     # Limits that the document leaves as they were stay where refusals or `PUT /limits` moved them.
-    limits_changed = plan.limits != account.spec.effective_limits()
+    before = account.spec.effective_limits()
     account.spec = plan.spec
     account.provider = plan.provider
     account.timeouts = _timeouts(plan.spec)
     account.pool.resize(plan.settings)
-    if limits_changed:
+    if plan.limits != before:
         account.pool.set_share(plan.limits.concurrency)
         account.rates.configure(plan.limits)
+        for model, of_model in before.by_model.items():
+            if of_model.concurrency is not None:
+                account.pool.set_share(None, lane=model)  # unless it is stated again
         _limit_models(account, plan.limits)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ProviderRefused
@@ -18,6 +19,7 @@ RETRY = 30.0
 """Seconds a failed question is not asked again: Kimi's lowest tier allows three requests a
 minute, and they are for the clients."""
 PATIENCE = 5.0
+"""Seconds for a connection, and again for the answer."""
 CLIENT = "@models"
 MAX_MODELS = 2048
 
@@ -50,17 +52,18 @@ class ModelList:
 
     async def _ask(self) -> None:
         account = self._account
-        self._asked = account.loop.time()
+        asked = account.loop.time()
         try:
-            lease = await account.pool.acquire(
-                client=CLIENT, lane="", deadline=self._asked + PATIENCE
-            )
+            lease = await account.pool.acquire(client=CLIENT, lane="", deadline=asked + PATIENCE)
             try:
-                models = await account.provider.models(lease.connection, account.timeouts)
+                timeouts = replace(account.timeouts, total=PATIENCE)
+                models = await account.provider.models(lease.connection, timeouts)
             finally:
                 lease.release()
         except (GatewayError, ProviderRefused) as exc:
-            self._answered = False
+            # Noted at the end: who leaves in the middle has not found out anything.
+            self._asked, self._answered = asked, False
             account.last_error = f"models: {exc}"
             return
-        self._models, self._answered = tuple(models[:MAX_MODELS]), True
+        self._models = tuple(models[:MAX_MODELS])
+        self._asked, self._answered = asked, True

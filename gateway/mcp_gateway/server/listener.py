@@ -23,6 +23,8 @@ LOGGER = logging.getLogger(__name__)
 HARD_MARGIN = 64
 """Connections above the bound that are told so; any more are cut without a word."""
 TLS_HANDSHAKE = 10.0
+ABORTING = 1.0
+"""Seconds within which connections that were cut must be gone."""
 UNWINDING = 5.0
 """Seconds a cancelled exchange may take to clean up, before it is left behind."""
 
@@ -212,8 +214,11 @@ class HTTPListener:
         for connection in list(self.connections):
             connection.abort()
         # `abort` ends in `connection_lost` a turn of the loop later, with any transport.
-        async with asyncio.timeout(1.0):
-            await self._emptied()
+        try:
+            async with asyncio.timeout(ABORTING):
+                await self._emptied()
+        except TimeoutError:  # what else is to be closed must not suffer from it
+            LOGGER.error("connections stay", extra={"fields": {"count": len(self.connections)}})
 
     async def _emptied(self) -> None:
         while self.connections:

@@ -127,6 +127,35 @@ async def test_a_changed_recording_loses_no_record(tmp_path: Path) -> None:
         assert {row["id"] for row in archive.latest(Question(), 1000)} == ids
 
 
+async def test_a_models_limit_that_is_no_longer_stated_is_found_out_again() -> None:
+    def limited(**by_model: Any) -> dict[str, Any]:
+        return {**simulated("glm", "glm"), "limits": {"byModel": by_model}}
+
+    stated = {"concurrency": 2}
+    async with Gateway(document(limited(a=stated, b=stated)), listen=False) as gateway:
+        pool = gateway.engine.accounts.live["glm"].pool
+        assert [lane.share for lane in pool.stats().lanes.values()] == [2, 2]
+        await gateway.apply(document(limited(a=stated)))
+        assert {name: lane.share for name, lane in pool.stats().lanes.items()} == {
+            "a": 2,
+            "b": None,
+        }
+
+
+async def test_a_refused_document_leaves_the_simulator_in_force_alone() -> None:
+    async with Gateway(document(), listen=False) as gateway:
+        missing = {"name": "glm", "type": "glm", "apiKey": {"env": "NOT_SET"}}
+        with pytest.raises(ConfigError):
+            await gateway.apply(document(simulated("kimi", seed=5), missing))
+        await gateway.apply(document(pool_of_three()))
+        response = await gateway.chat(hello())
+        assert response.error is None
+
+
+def pool_of_three() -> dict[str, Any]:
+    return {**simulated("kimi"), "pool": {"maxConnections": 3}}
+
+
 async def test_a_spool_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     async with Gateway(document(), data_dir=tmp_path, listen=False) as gateway:

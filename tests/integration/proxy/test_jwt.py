@@ -29,12 +29,12 @@ class Issuer:
 
     Attributes:
         fetches: how often the keys were asked for.
-        broken: answer with what is no key set.
+        broken: what to answer in place of a key set; None for the set.
     """
 
     def __init__(self) -> None:
         self.fetches = 0
-        self.broken = False
+        self.broken: bytes | None = None
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.url = ""
         self.add_key("one")
@@ -65,7 +65,7 @@ class Issuer:
             {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": key_id, "alg": "RS256"}
             for key_id, key in self.keys.items()
         ]
-        body = b"no keys today" if self.broken else json.dumps({"keys": keys}).encode()
+        body = json.dumps({"keys": keys}).encode() if self.broken is None else self.broken
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
         writer.write(head + body)
         await writer.drain()
@@ -146,8 +146,9 @@ async def test_unknown_key_ids_cannot_be_used_to_flood_the_issuer(issuer: Issuer
     assert issuer.fetches == 1
 
 
-async def test_an_issuer_that_answers_nonsense_is_named(issuer: Issuer) -> None:
-    issuer.broken = True
+@pytest.mark.parametrize("nonsense", [b"no keys today", b"[]", b"7", b'{"keys":7}', b" " * 300_000])
+async def test_an_issuer_that_answers_nonsense_is_named(issuer: Issuer, nonsense: bytes) -> None:
+    issuer.broken = nonsense
     with pytest.raises(Unauthenticated, match=r"keys cannot be had from http://127\.0\.0\.1"):
         await verifier(issuer).verify(issuer.token())
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
 from mcp_gateway.api import SimulatorSettings
@@ -58,3 +61,8 @@ def test_what_has_no_meaning_is_told_by_its_option(options: list[str], words: st
         settings(*options)
 
     assert words in str(caught.value)
+
+
+def test_the_line_to_try_is_one_that_a_shell_takes_as_it_is() -> None:
+    words = shlex.split(simulate._curl("http://127.0.0.1:1/v1", "it's"))
+    assert json.loads(words[-1])["model"] == "it's"

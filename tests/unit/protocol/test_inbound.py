@@ -206,6 +206,11 @@ def test_a_notification_over_http_is_taken_in(header: bytes | None) -> None:
     assert event == Notified(method="notifications/initialized", era=Era.HANDSHAKE)
 
 
+def test_a_notifications_name_is_kept_as_far_as_a_name_could_reach() -> None:
+    event = receive_http(http_headers(), message("n" * 100_000, id=...))
+    assert event == Notified(method="n" * 128, era=Era.HANDSHAKE)
+
+
 def test_a_stateless_notification_needs_no_other_header() -> None:
     event = receive_http(http_headers((VERSION, b"2026-07-28")), message("x", id=...))
     assert event == Notified(method="x", era=Era.STATELESS)

@@ -124,9 +124,9 @@ class JWTVerifier:
                 response = await http.get(self._settings.jwks_uri)
                 response.raise_for_status()
             if len(response.content) > MAX_KEY_SET:
-                raise Unauthenticated("the issuer's key set is too large")
+                raise ValueError(f"the key set is over {MAX_KEY_SET} bytes")
             keys = jwt.PyJWKSet.from_dict(response.json())
-        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as exc:
+        except (httpx.HTTPError, ValueError, AttributeError, TypeError, jwt.PyJWTError) as exc:
             # The old keys stay: an issuer that is away for a moment locks nobody out.
             if not self._keys:
                 raise Unauthenticated(
