@@ -32,16 +32,16 @@ for a program.
 
 def cli_page() -> str:
     """Return the page, in Markdown."""
-    return "\n".join([_HEAD, *_parts(arguments.parser(), depth=1)])
+    return "\n".join([_HEAD, *parts(arguments.parser(), depth=1)])
 
 
-def _parts(parser: argparse.ArgumentParser, depth: int) -> Iterator[str]:
+def parts(parser: argparse.ArgumentParser, depth: int) -> Iterator[str]:
     """What there is to say of a parser, then of its commands, in the order of the help."""
     if depth > 1:
         yield f"{'#' * depth} {parser.prog}\n"
         yield from _command(parser)
     for child in arguments.commands(parser).values():
-        yield from _parts(child, depth + 1)
+        yield from parts(child, depth + 1)
 
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _row(action: argparse.Action) -> str:
         if action.nargs == "?":
             value = f" [{_name(action)}]"
         term = ", ".join(f"{option}{value}" for option in action.option_strings)
-    text = (action.help or "").replace("|", "\\|").replace("%%", "%")
+    text = ((action.help or "") % vars(action)).replace("|", "\\|")
     return f"| `{term}` | {text} |"
 
 

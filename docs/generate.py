@@ -12,6 +12,7 @@ from pathlib import Path
 from docs.chart_definition import chart_definition
 from docs.cli_page import cli_page
 from docs.metrics_page import metrics_page
+from docs.operator_cli_page import operator_cli_page
 from docs.resource_page import resource_page
 
 from mcp_gateway.api import crd
@@ -23,6 +24,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_page,
     "docs/reference/mcpgateway.md": resource_page,
     "docs/reference/metrics.md": metrics_page,
+    "docs/reference/operator-cli.md": operator_cli_page,
     "manifests/crds/mcpgateways.yaml": crd.to_yaml,
 }
 """The function that makes each file, by its place in the tree."""
