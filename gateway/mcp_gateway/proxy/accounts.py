@@ -49,7 +49,10 @@ class Plan:
 
 
 class Accounts:
-    """Owns the accounts. `live` is by provider name; `aclose` ends them all."""
+    """Owns the accounts.
+
+    `live` is by provider name, and always the same mapping; `aclose` ends them all.
+    """
 
     def __init__(self, secrets: SecretReader, metrics: Registry) -> None:
         self.live: dict[str, Account] = {}
@@ -82,12 +85,15 @@ class Accounts:
             live[name] = current
             self._keys[name] = plan.way
         retired.extend(account for name, account in self.live.items() if name not in live)
-        self.live = live
+        # The same mapping for good: an exchange of an older document that is tried again, after a
+        # pause in which its account was replaced, finds the one that took its place.
+        self.live.clear()
+        self.live.update(live)
         return retired
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for account in self.live.values():
+        for account in list(self.live.values()):
             await account.pool.aclose()
 
     def _plan(self, spec: Spec, provider: ProviderSpec) -> Plan:

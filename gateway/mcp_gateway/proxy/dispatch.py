@@ -36,7 +36,14 @@ class Random(Protocol):
 
 
 class Dispatcher:
-    """Carries chat exchanges to providers by a table of routes."""
+    """Carries chat exchanges to providers by a table of routes.
+
+    Args:
+        router: the table.
+        accounts: those in force, by provider name; it changes with each document.
+        policy, budget: whether and when a failed attempt is followed by another.
+        rng: where jitter comes from.
+    """
 
     def __init__(
         self,
@@ -48,7 +55,8 @@ class Dispatcher:
         rng: Random = random,
     ) -> None:
         self.router = router
-        self._accounts = accounts
+        self._live = accounts
+        self._own = dict(accounts)
         self._policy = policy
         self._budget = budget
         self._rng = rng
@@ -85,7 +93,7 @@ class Dispatcher:
         if backend is None:
             raise self._none_available(route)
         while True:
-            account = self._accounts[backend.provider]
+            account = self._account(backend)
             exchange.provider = backend.provider
             exchange.model = backend.model or call.model
             try:
@@ -106,7 +114,7 @@ class Dispatcher:
                 exchange.queued += delay
             backend = following
             retries += 1
-            self._accounts[backend.provider].meters.retries.add()
+            self._account(backend).meters.retries.add()
 
     def _elsewhere(
         self, route: Route, backend: Backend, verdict: Verdict, excluded: list[Backend]
@@ -140,13 +148,14 @@ class Dispatcher:
             ) from error
         return delay
 
+    def _account(self, backend: Backend) -> Account:
+        """The account of a backend: that in force, or the document's own where it is gone."""
+        name = backend.provider
+        return self._live.get(name) or self._own[name]
+
     def _none_available(self, route: Route) -> GatewayError:
         now = self._loop.time()
-        waits = [
-            self._accounts[b.provider].breaker.retry_after(now)
-            for b in route.backends
-            if b.weight > 0
-        ]
+        waits = [self._account(b).breaker.retry_after(now) for b in route.backends if b.weight > 0]
         names = ", ".join(dict.fromkeys(backend.provider for backend in route.backends))
         return NoProviderAvailable(
             f"route {route.name!r} has no provider that can be called now "

@@ -22,6 +22,7 @@ from mcp_gateway.errors import (
     GatewayError,
     NoProviderAvailable,
     NoRoute,
+    PoolClosed,
     PoolSaturated,
     PoolTimeout,
     UpstreamRefused,
@@ -226,6 +227,22 @@ async def test_when_to_come_again_is_said_of_those_that_take_requests() -> None:
     error = await failure(made, chat_exchange())
     assert isinstance(error, NoProviderAvailable)
     assert error.retry_after == pytest.approx(7.0)
+
+
+async def test_what_is_tried_again_meets_the_account_that_took_the_olds_place() -> None:
+    old, new = Script("kimi", FREQUENCY), Script("kimi", says("Hi."))
+    accounts = {"kimi": old.account}
+    routes = [Route("all", (), (Backend("kimi", old.account),), round_robin)]
+    made = Dispatcher(Router(routes), accounts, RetryPolicy(), RetryBudget(), rng=Half())
+    task = asyncio.ensure_future(made(chat_exchange()))
+    await asyncio.sleep(1.0)
+    accounts["kimi"] = new.account
+    await old.account.pool.drain(1.0)
+    answer = await task
+    assert answer is not None
+    assert answer.content == "Hi."
+    accounts.clear()
+    assert isinstance(await failure(made, chat_exchange()), PoolClosed)
 
 
 async def test_the_clients_mistake_is_passed_on_at_once() -> None:
