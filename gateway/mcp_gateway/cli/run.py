@@ -27,7 +27,7 @@ examples:
 signals:
   SIGTERM, SIGINT   take no more requests, end those in flight within shutdownGrace, exit 0;
                     once more: end at once, exit 130
-  SIGHUP            read FILE again
+  SIGHUP            read FILE again; or, where the terminal was closed, as SIGTERM
 
 environment:
   MCP_GATEWAY_SECRETS_DIR, MCP_GATEWAY_DATA_DIR   where the options are not given

@@ -119,7 +119,16 @@ class Service:
         assert task is not None, "signals end the task that runs the gateway"
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, task)
-        loop.add_signal_handler(signal.SIGHUP, self._reloads.set)
+        # Asked now: a terminal that went away is none any more.
+        in_terminal = sys.stderr.isatty()
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, task, in_terminal)
+
+    def _hang_up(self, task: asyncio.Task[Any], in_terminal: bool) -> None:
+        """Read the document again; or end, where the signal says that the terminal was closed."""
+        if in_terminal and not sys.stderr.isatty():
+            self._end(task)
+        else:
+            self._reloads.set()
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         if self._ends.is_set():
@@ -268,8 +277,8 @@ def run_service(place: Place, environ: Mapping[str, str], *, as_json: bool) -> i
         say_problems(loaded.warnings)
     document = loaded.document
     if missing := SecretReader(place.secrets_dir, environ).problems(document):
-        say_problems(missing)
-        terminal.complain(f"{place.file} cannot be run without its secrets")
+        for problem in missing:
+            terminal.complain(str(problem))
         return 2
     logs.configure(document.spec.logging.level, text=document.spec.logging.format == "text")
     _allow_many_connections()

@@ -55,7 +55,8 @@ def lock(path: Path) -> int:
     except BlockingIOError:
         os.close(claim)
         raise ConfigError(
-            f"spool {path} belongs to another running gateway: give each its own spool.path"
+            f"spool {path} belongs to another running gateway: end that one, or give each a data"
+            " folder of its own"
         ) from None
     return claim
 

@@ -139,7 +139,7 @@ def _counts(pool: Picture) -> str:
 
 
 def _rates(rates: Picture) -> str:
-    return _pairs((f"{name} left now", level) for name, level in rates.items())
+    return _pairs((f"{name} left now", int(level)) for name, level in rates.items())
 
 
 def _endpoint(url: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
 import shutil
 import signal
@@ -234,6 +235,31 @@ def test_a_hangup_reads_the_document_again(place: Place, fast: SimulatorProcess)
         assert gateway.end().status == 0
 
 
+def test_a_terminal_that_is_closed_ends_it(place: Place, fast: SimulatorProcess) -> None:
+    place.write(document(fast.url))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(*place.argv()),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(),
+    )
+    os.close(theirs)
+    try:
+        written = b""
+        while b"Try:" not in written:
+            written += os.read(ours, 65536)
+        process.send_signal(signal.SIGHUP)
+        while b"document applied" not in written:
+            written += os.read(ours, 65536)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(TIMEOUT) == 0
+    finally:
+        process.kill()
+
+
 def test_a_rotated_secret_is_taken_up(place: Place, fast: SimulatorProcess) -> None:
     spec = document(fast.url)
     spec["spec"]["auth"] = {"apiKeys": {"secretRef": {"name": "clients", "key": "keys"}}}
@@ -328,7 +354,7 @@ def test_a_secret_that_is_missing_is_told_before_anything_starts(
     done = run(*place.argv())
 
     assert (done.status, done.out) == (2, "")
-    assert "spec.providers[0].apiKey  key api-key of Secret kimi: expected it in" in done.err
+    assert "error: spec.providers[0].apiKey: key api-key of Secret kimi: expected it in" in done.err
     assert "Traceback" not in done.err
 
 
