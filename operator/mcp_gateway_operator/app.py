@@ -195,7 +195,7 @@ class Operator:
     async def _begin(self, epoch: int) -> None:
         self._metrics.leading.set(1)
         self._metrics.epoch.set(epoch)
-        await self._reconciler.begin(epoch, await self._upgrading())
+        self._reconciler.begin(epoch, await self._upgrading())
         self._fleet.start(self._queue.add)
         self._look_at_everything()
 

@@ -51,7 +51,7 @@ class Leadership:
         cluster: the API server.
         namespace: where the Lease is.
         identity: who we are; no two processes share one.
-        begin: called with the epoch when this replica begins to lead.
+        begin: called with the epoch when this replica begins to lead, again where it fails.
         end: called when it no longer does.
         clock: seconds that also pass while the process is stopped or the machine sleeps.
     """
@@ -74,13 +74,18 @@ class Leadership:
         self._end = end
         self._clock = clock or _boot_time
         self._leading = False
+        self._begun = False
         self._until = float("-inf")
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = self._clock()
 
     @property
     def leading(self) -> bool:
-        """This replica leads, and the lease has not run out by its own clock."""
+        """This replica leads and has begun to, and the lease lasts by its own clock."""
+        return self._begun and self._holds
+
+    @property
+    def _holds(self) -> bool:
         return self._leading and self._clock() < self._until
 
     def check(self) -> None:
@@ -100,13 +105,13 @@ class Leadership:
                 await self._turn(started)
             except ClusterError as exc:
                 log.warning("lease not reached", extra={"fields": {"error": str(exc)}})
-            if self._leading and not self.leading:
+            if self._leading and not self._holds:
                 await self._step_down("the lease ran out")
             await asyncio.sleep(max(0.1, RENEWAL - (self._clock() - started)))
 
     async def release(self) -> None:
         """Hand the lease over, so that another replica need not wait for its end."""
-        if not self.leading:
+        if not self._holds:
             return
         await self._step_down("released")
         try:
@@ -125,6 +130,7 @@ class Leadership:
             elif lease.spec.holder_identity == self.identity and self._leading:
                 await self._write(lease, {"renewTime": _now()})
                 self._until = started + DURATION
+                await self._start()
             elif self._expired(lease.spec, started):
                 epoch = lease.spec.lease_transitions + 1
                 await self._write(lease, self._taking(epoch))
@@ -160,11 +166,22 @@ class Leadership:
             await self._step_down("the lease was lost in between")
         self._until = started + DURATION
         self._leading, self.epoch = True, epoch
-        log.info("leading", extra={"fields": {"epoch": epoch, "identity": self.identity}})
-        await self._begin(epoch)
+        await self._start()
+
+    async def _start(self) -> None:
+        """Begin the work, if that has not been done.
+
+        Raises:
+            ClusterError: it could not; the next renewal tries again.
+        """
+        if self._begun:
+            return
+        await self._begin(self.epoch)
+        self._begun = True
+        log.info("leading", extra={"fields": {"epoch": self.epoch, "identity": self.identity}})
 
     async def _step_down(self, why: str) -> None:
-        self._leading = False
+        self._leading = self._begun = False
         log.info("no longer leading", extra={"fields": {"epoch": self.epoch, "why": why}})
         await self._end()
 

@@ -56,6 +56,11 @@ class Configuration:
         self._candidates: dict[Key, tuple[str, int]] = {}
         self._promoted: dict[Key, Document] = {}
 
+    def begin(self) -> None:
+        """Begin a leadership: another leader may have counted on since."""
+        self._candidates.clear()
+        self._promoted.clear()
+
     async def of(
         self,
         gateway: Gateway,

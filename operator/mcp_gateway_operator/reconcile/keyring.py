@@ -7,6 +7,7 @@ thousand gateways at rest cost no read of a Secret.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import secrets
@@ -90,9 +91,15 @@ class Keyring:
         self._namespace = namespace
         self._clock = clock
         self._authority: pki.Authority | None = None
+        self._preparing = asyncio.Lock()
         self._digest = ""
         self._renewed_at = float("-inf")
         self._opened: dict[Key, Opened] = {}
+
+    def begin(self) -> None:
+        """Begin a leadership: another leader may have renewed anything since."""
+        self._renewed_at = float("-inf")
+        self._opened.clear()
 
     async def prepare(self) -> None:
         """Make, read or renew the authority, at most every half day.
@@ -100,8 +107,11 @@ class Keyring:
         Raises:
             ClusterError: it cannot be.
         """
-        if self._clock() - self._renewed_at < LOOK_AGAIN:
-            return
+        async with self._preparing:
+            if self._clock() - self._renewed_at >= LOOK_AGAIN:
+                await self._prepare()
+
+    async def _prepare(self) -> None:
         held = await self._cluster.get(SECRET, self._namespace, AUTHORITY_SECRET, SecretItem)
         data = held.values() if held is not None else None
         authority = pki.authority(data, self._clock())

@@ -84,20 +84,18 @@ class Reconciler:
         self._writer = Writer(cluster, store, metrics, self._tell)
         self._upgrades = Upgrades(look)
 
-    async def begin(self, epoch: int, upgrading: Iterable[Key] = ()) -> None:
-        """Get ready to lead.
+    def begin(self, epoch: int, upgrading: Iterable[Key] = ()) -> None:
+        """Get ready to lead: what was remembered of a leadership before may be outdated.
 
         Args:
             epoch: number of this leadership.
             upgrading: gateways that a leader before has given their turn.
-
-        Raises:
-            ClusterError: the operator's authority cannot be read or made.
         """
         self.epoch = epoch
         self._began = self._clock()
         self._upgrades.begin(upgrading)
-        await self._keyring.prepare()
+        self._keyring.begin()
+        self._configuration.begin()
 
     async def reconcile(self, key: Key) -> float | None:
         """Look at one gateway and make it so.

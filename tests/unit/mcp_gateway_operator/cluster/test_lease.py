@@ -26,6 +26,7 @@ class Replica:
 
     def __init__(self, *answers: Any) -> None:
         self.story: list[str] = []
+        self.failures = 0
         self.cluster = ScriptedCluster(*answers)
         self.leadership = Leadership(
             self.cluster, "system", "me",
@@ -40,6 +41,9 @@ class Replica:
         await asyncio.gather(task, return_exceptions=True)
 
     async def _begin(self, epoch: int) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise AWAY
         self.story.append(f"begin {epoch}")
 
     async def _end(self) -> None:
@@ -110,6 +114,17 @@ async def test_a_leader_that_comes_back_to_its_own_old_lease_has_a_new_epoch() -
     replica = Replica(lease(""), {}, *[AWAY] * 5, *[lease("me", 4)] * 4, {}, {}, {})
     await replica.turns(9)
     assert replica.story[:2] == ["begin 4", "end"]
+
+
+async def test_a_beginning_that_fails_is_tried_again_and_nothing_is_written_before() -> None:
+    replica = Replica(lease(""), {}, lease("me", 4), {}, lease("me", 4), {})
+    replica.failures = 2
+    await replica.turns(2)
+    assert replica.story == []
+    assert not replica.leadership.leading
+    await replica.turns(1)
+    assert replica.story == ["begin 4"]
+    assert replica.leadership.leading
 
 
 async def test_release_hands_the_lease_over_after_the_work_has_ended() -> None:
