@@ -14,7 +14,7 @@ import msgspec
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.middleware import Handler
-from mcp_gateway.proxy.outcome import status_code
+from mcp_gateway.proxy.outcome import milliseconds, status_code
 from mcp_gateway.telemetry.logs import LineWriter, timestamp
 
 MAX_ERROR = 500
@@ -86,7 +86,7 @@ class LoggingLayer:
             exchange.kind,
             exchange.method,
             status,
-            _milliseconds(self._loop.time() - exchange.started),
+            milliseconds(self._loop.time() - exchange.started),
             exchange.request_id,
             exchange.tool,
             exchange.client.name,
@@ -94,9 +94,9 @@ class LoggingLayer:
             exchange.provider,
             exchange.model,
             len(exchange.attempts),
-            _milliseconds(exchange.queued),
-            _milliseconds(exchange.upstream),
-            _milliseconds(first) if first is not None else 0.0,
+            milliseconds(exchange.queued),
+            milliseconds(exchange.upstream),
+            milliseconds(first) if first is not None else 0.0,
         )
         if answer is not None:
             line.prompt_tokens = answer.prompt_tokens
@@ -109,7 +109,3 @@ class LoggingLayer:
             line.prompt = exchange.call.fields["messages"]
             line.content = answer.content if answer is not None else ""
         self._add(line)
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -13,7 +13,7 @@ from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.middleware import Handler
-from mcp_gateway.proxy.outcome import status_code
+from mcp_gateway.proxy.outcome import milliseconds, status_code
 from mcp_gateway.recording.record import Record, Try
 
 MAX_ERROR = 2000
@@ -79,10 +79,10 @@ class RecordingLayer:
             status_code(error),
         )
         record.attempts = len(exchange.attempts)
-        record.queue_ms = _milliseconds(exchange.queued)
-        record.upstream_ms = _milliseconds(exchange.upstream)
-        record.total_ms = _milliseconds(self._loop.time() - exchange.started)
-        record.first_token_ms = _milliseconds(first) if first is not None else None
+        record.queue_ms = milliseconds(exchange.queued)
+        record.upstream_ms = milliseconds(exchange.upstream)
+        record.total_ms = milliseconds(self._loop.time() - exchange.started)
+        record.first_token_ms = milliseconds(first) if first is not None else None
         record.streamed = exchange.streamed
         record.traceparent = exchange.traceparent
         if answer is not None:
@@ -97,8 +97,8 @@ class RecordingLayer:
                 Try(
                     a.provider,
                     a.model,
-                    _milliseconds(a.queue),
-                    _milliseconds(a.upstream),
+                    milliseconds(a.queue),
+                    milliseconds(a.upstream),
                     a.outcome,
                     a.status,
                 )
@@ -106,10 +106,6 @@ class RecordingLayer:
             ]
         _keep_content(record, exchange, answer)
         return record
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
 
 
 def _keep_content(record: Record, exchange: Exchange, answer: ChatAnswer | None) -> None:
