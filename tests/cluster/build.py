@@ -1,4 +1,4 @@
-"""The programs of a Kubernetes cluster, built from their Go modules and kept under `.cache`.
+"""The programs of a Kubernetes cluster, built from their Go modules and kept in the cache folder.
 
 No package index has them ready-made, but all of Kubernetes is a Go module. Its own go.mod
 replaces the staging modules by folders that the module's zip does not carry, so it builds as

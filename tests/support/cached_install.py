@@ -1,6 +1,6 @@
-"""Foreign packages that tests run, installed once per version under `.cache/`.
+"""Foreign packages that tests run, installed once per version in the user's cache folder.
 
-A folder is made beside its place and renamed into it when it is complete, under a lock that
+It lies outside the tree, so that a fresh clone does not build a Kubernetes again. A folder is made beside its place and renamed into it when it is complete, under a lock that
 other test processes wait for: two runs at a time install once, and a run that was
 interrupted leaves nothing that looks finished.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.support.process import ROOT
-
-CACHE = ROOT / ".cache"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mcp-gateway-tests"
 INSTALL_TIMEOUT = 600.0
 
 
@@ -40,7 +39,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def cached(kind: str, name: str, build: Callable[[Path], None], *, movable: bool = True) -> Path:
-    """Return `.cache/<kind>/<name>`, made by `build` if it is not there yet.
+    """Return `<CACHE>/<kind>/<name>`, made by `build` if it is not there yet.
 
     Args:
         kind: the tool that installs, as a folder name.

@@ -1,6 +1,6 @@
 """The official JavaScript programs that tests run against the gateway, and a Node to run them.
 
-Versions are pinned here and nowhere else. Nothing is installed outside `.cache/node`, and no
+Versions are pinned here and nowhere else. Nothing is installed outside the cache folder, and no
 package's install script is run.
 """
 
