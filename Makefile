@@ -41,8 +41,13 @@ cluster: $(STAMP)  ## Start a Kubernetes of this machine's own, without root or 
 cluster-down: $(STAMP)  ## End it
 	@$(BIN)/python -m tests.cluster down
 
-kind:  ## Start a cluster with kind, where kind is there
-	kind create cluster --config tests/kind.yaml
+kind:  ## Start a cluster with kind, and load the images
+	@mkdir -p .cache
+	kind create cluster --config tests/kind.yaml --kubeconfig .cache/kind.kubeconfig
+	docker build -f gateway/Dockerfile -t localhost/mcp-gateway:e2e .
+	docker build -f operator/Dockerfile -t localhost/mcp-gateway-operator:e2e .
+	kind load docker-image --name mcp-gateway localhost/mcp-gateway:e2e localhost/mcp-gateway-operator:e2e
+	@echo 'TEST_KUBECONFIG=.cache/kind.kubeconfig make e2e'
 
 lint: $(STAMP)  ## Check style, and that imports go down the floors
 	@$(BIN)/ruff check

@@ -1,8 +1,9 @@
 """Foreign packages that tests run, installed once per version in the user's cache folder.
 
-It lies outside the tree, so that a fresh clone does not build a Kubernetes again. A folder is made beside its place and renamed into it when it is complete, under a lock that
-other test processes wait for: two runs at a time install once, and a run that was
-interrupted leaves nothing that looks finished.
+It lies outside the tree, so that a fresh clone does not build a Kubernetes again. A folder is
+made beside its place and renamed into it when it is complete, under a lock that other test
+processes wait for: two runs at a time install once, and a run that was interrupted leaves
+nothing that looks finished.
 """
 
 from __future__ import annotations
