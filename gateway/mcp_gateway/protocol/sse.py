@@ -9,9 +9,6 @@ MAX_EVENT = 1 << 20
 
 CONTENT_TYPE = b"text/event-stream"
 
-KEEP_ALIVE = b": ping\n\n"
-"""A comment: keeps idle timeouts of proxies away, and means nothing to the client."""
-
 
 def encode(data: bytes) -> bytes:
     """Return one `message` event that carries `data`, a JSON text.

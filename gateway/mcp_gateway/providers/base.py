@@ -179,8 +179,5 @@ class Provider(Protocol):
             ProviderRefused, RemoteProtocolError, UpstreamError: as for `complete`.
         """
 
-    def credential_changed(self, api_key: str) -> None:
-        """Use another key from the next call on."""
-
     def headers(self) -> Mapping[bytes, bytes]:
         """The constant request headers, for tests; never logged."""

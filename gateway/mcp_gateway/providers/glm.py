@@ -1,4 +1,4 @@
-"""GLM (Zhipu, Z.ai): what its refusals mean, and its signed keys.
+"""GLM (Zhipu, Z.ai): what its refusals mean.
 
 Source: the vendor's list of business error codes (docs.z.ai/api-reference/api-code). The HTTP
 status is coarse (429 for concurrency and an empty balance alike): the code decides.
@@ -7,12 +7,10 @@ status is coarse (429 for concurrency and an empty balance alike): the code deci
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 
 from mcp_gateway.providers import refusal
 from mcp_gateway.providers.base import RefusalKind
-from mcp_gateway.providers.credential import BearerKey, Credential, SignedToken
 from mcp_gateway.providers.openai_chat import OpenAIChatProvider
 
 _KINDS = {
@@ -54,34 +52,10 @@ _BEIJING = timezone(timedelta(hours=8))
 
 
 class GLMProvider(OpenAIChatProvider):
-    """One GLM account. Its streams carry the usage without being asked.
-
-    Args:
-        name: the provider's name in the document.
-        credential: what its requests are authorized with.
-        clock: wall-clock seconds.
-        models: the models to list where the deployment has no list of its own.
-        signed: keys are sent as short-lived signed tokens.
-    """
+    """One GLM account. Its streams carry the usage without being asked."""
 
     type = "glm"
     asks_for_usage = False
-
-    def __init__(
-        self,
-        name: str,
-        credential: Credential,
-        *,
-        clock: Callable[[], float],
-        models: Sequence[str] = (),
-        signed: bool = False,
-    ) -> None:
-        super().__init__(name, credential, clock=clock, models=models)
-        self._signed = signed
-
-    def new_credential(self, api_key: str) -> Credential:
-        """The credential that a key makes for this account."""
-        return SignedToken(api_key, self._clock) if self._signed else BearerKey(api_key)
 
     def classify(self, answer: refusal.ErrorAnswer) -> RefusalKind:
         """What an error answer means here."""

@@ -26,7 +26,7 @@ from mcp_gateway.providers.base import (
     Sink,
     StreamEvent,
 )
-from mcp_gateway.providers.credential import BearerKey, Credential
+from mcp_gateway.providers.credential import Credential
 from mcp_gateway.upstream.connection import Connection, Response, StreamedResponse, Timeouts
 from mcp_gateway.upstream.endpoint import Endpoint
 
@@ -152,19 +152,6 @@ class OpenAIChatProvider:
         response = await connection.exchange(payload, timeouts)
         if response.status not in (404, 405):
             self._check(response)
-
-    def credential_changed(self, api_key: str) -> None:
-        """See `Provider.credential_changed`.
-
-        Raises:
-            ConfigError: the key is not of the form this account needs; the old one stays.
-        """
-        self._credential = self.new_credential(api_key)
-        self._heads.clear()
-
-    def new_credential(self, api_key: str) -> Credential:
-        """The credential that a key makes for this account."""
-        return BearerKey(api_key)
 
     def headers(self) -> Mapping[bytes, bytes]:
         """See `Provider.headers`."""

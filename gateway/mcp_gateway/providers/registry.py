@@ -29,13 +29,12 @@ def build(description: Description, api_key: str | None, clock: Callable[[], flo
     """
     if description.type == "simulator":
         api_key = api_key or SIMULATED_KEY
-    signed = description.key_format == "jwt" and bool(api_key)
     credential: Credential = BearerKey(api_key)
+    if api_key and description.key_format == "jwt":
+        credential = SignedToken(api_key, clock)
     name, models = description.name, description.models
     if description.wire == "glm":
-        if api_key and signed:
-            credential = SignedToken(api_key, clock)
-        return GLMProvider(name, credential, clock=clock, models=models, signed=signed)
+        return GLMProvider(name, credential, clock=clock, models=models)
     if description.wire == "kimi":
         return KimiProvider(name, credential, clock=clock, models=models)
     return OpenAIChatProvider(name, credential, clock=clock, models=models)

@@ -21,19 +21,15 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from mcp_gateway.concurrency.wait_queue import QueueFull, Waiter, WaitQueue
-from mcp_gateway.errors import (
-    DeadlineExceeded,
-    PoolClosed,
-    PoolSaturated,
-    PoolTimeout,
-)
+from mcp_gateway.concurrency.wait_queue import Waiter, WaitQueue
+from mcp_gateway.errors import PoolClosed
 from mcp_gateway.upstream.connection import Connection
 from mcp_gateway.upstream.endpoint import Endpoint
 from mcp_gateway.upstream.growth import Growth
 from mcp_gateway.upstream.lane import Lane, Lanes
 from mcp_gateway.upstream.lease import Lease
 from mcp_gateway.upstream.opener import ConnectError, Connector, Opener, copy_error
+from mcp_gateway.upstream.patience import Patience
 from mcp_gateway.upstream.picture import picture
 from mcp_gateway.upstream.settings import PoolSettings
 from mcp_gateway.upstream.stats import CloseReason, Counters, PoolState, PoolStats
@@ -95,6 +91,7 @@ class Pool:
         self._growth = Growth(self._lanes, self._queue, self._stock, self._opener)
         self._state = PoolState.NEW
         self._counters = Counters()
+        self._patience = Patience(name, self._queue, self._counters)
         self._loop: asyncio.AbstractEventLoop
         self._now: Callable[[], float]
         self._ticking: asyncio.TimerHandle | None = None
@@ -182,7 +179,6 @@ class Pool:
         client: str = "",
         lane: str = "",
         deadline: float | None = None,
-        on_queued: Callable[[], None] | None = None,
     ) -> Lease:
         """Lend a connection, waiting for one where need be. Does not suspend where one is idle.
 
@@ -190,7 +186,6 @@ class Pool:
             client: whose turn it uses in the queue.
             lane: the model, where models have limits of their own.
             deadline: `loop.time()` when the request's own time is over.
-            on_queued: called when it has to wait.
 
         Raises:
             PoolClosed: the pool is draining or closed, or was closed meanwhile.
@@ -203,14 +198,13 @@ class Pool:
         if lease is not None:
             return lease
         waiter = self._join(client, lane)
-        timer = self._time_limit(waiter, deadline)
+        patience = self._settings.acquire_timeout
+        timer = self._patience.time_limit(waiter, self._loop, patience, deadline)
         try:
-            if on_queued is not None:
-                on_queued()
             self._serve()
             return await waiter.future
         except asyncio.CancelledError:
-            self._hand_back(waiter)
+            self._patience.cancelled(waiter)
             raise
         finally:
             timer.cancel()
@@ -305,12 +299,7 @@ class Pool:
         spare = self._opener.connecting
         if self._queue.size - spare < self._growth.room(self._settings.capacity, place):
             spare += 1
-        try:
-            return self._queue.join(client, place.name, self._now(), spare=spare)
-        except QueueFull:
-            self._counters.saturated += 1
-            message = f"{self._queue.size} requests wait for {self.name} already"
-            raise PoolSaturated(message, provider=self.name) from None
+        return self._patience.join(client, place.name, self._now(), spare=spare)
 
     def _serve(self) -> None:
         """Give idle connections to waiters, and open more for those who are left."""
@@ -383,31 +372,7 @@ class Pool:
         for _ in range(target - len(self._stock.open) - opener.connecting):
             opener.open(self._loop)
 
-    def _time_limit(self, waiter: Waiter[Lease], deadline: float | None) -> asyncio.TimerHandle:
-        gives_up = waiter.since + self._settings.acquire_timeout
-        if deadline is not None and deadline < gives_up:
-            return self._loop.call_at(deadline, self._expire, waiter, DeadlineExceeded)
-        return self._loop.call_at(gives_up, self._expire, waiter, PoolTimeout)
-
-    def _expire(
-        self, waiter: Waiter[Lease], kind: type[PoolTimeout] | type[DeadlineExceeded]
-    ) -> None:
-        self._queue.leave(waiter)
-        if not waiter.future.done():
-            self._counters.timeouts += 1
-            waited = self._now() - waiter.since
-            message = f"no connection to {self.name} was free within {waited:.1f} s"
-            waiter.future.set_exception(kind(message, provider=self.name))
-
     # Ends.
-
-    def _hand_back(self, waiter: Waiter[Lease]) -> None:
-        """The task that waited was cancelled; what it was given meanwhile comes back."""
-        future = waiter.future
-        if not future.done() or future.cancelled() or future.exception() is not None:
-            self._counters.abandoned += 1
-        else:
-            future.result().release()
 
     def _check_emptied(self) -> None:
         emptied = self._emptied

@@ -198,7 +198,7 @@ async def test_a_signed_glm_key_is_let_in_and_a_forged_one_is_not(start: Start) 
     _, url = await start(Settings(wire="glm", api_keys=frozenset({"ident.secret"})))
     for key, good in (("ident.secret", True), ("ident.forged", False)):
         credential = SignedToken(key, lambda: now)
-        provider = GLMProvider("glm", credential, clock=lambda: now, signed=True)
+        provider = GLMProvider("glm", credential, clock=lambda: now)
         connection = await reach(url)
         if good:
             answer = await provider.complete(connection, WHOLE, "glm-5", PATIENT)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mcp_gateway.errors import RemoteProtocolError
-from mcp_gateway.protocol.sse import KEEP_ALIVE, SSEDecoder, encode
+from mcp_gateway.protocol.sse import SSEDecoder, encode
 
 
 def test_a_message_is_one_event_with_one_data_line() -> None:
@@ -18,7 +18,7 @@ def test_line_breaks_between_tokens_become_spaces(data: bytes) -> None:
 
 
 def test_a_keep_alive_is_a_comment() -> None:
-    assert SSEDecoder().feed(KEEP_ALIVE) == []
+    assert SSEDecoder().feed(b": ping\n\n") == []
 
 
 def test_what_is_encoded_is_decoded() -> None:

@@ -6,14 +6,14 @@ import pytest
 
 from mcp_gateway.providers import refusal
 from mcp_gateway.providers.base import RefusalKind
-from mcp_gateway.providers.credential import BearerKey, SignedToken
+from mcp_gateway.providers.credential import BearerKey
 from mcp_gateway.providers.glm import GLMProvider, reset_time
 
 NOW = datetime(2026, 9, 4, 10, 0, 0, tzinfo=UTC).timestamp()
 
 
-def provider(*, signed: bool = False) -> GLMProvider:
-    return GLMProvider("glm", BearerKey("id.secret"), clock=lambda: NOW, signed=signed)
+def provider() -> GLMProvider:
+    return GLMProvider("glm", BearerKey("id.secret"), clock=lambda: NOW)
 
 
 def answer(code: str, status: int = 429, message: str = "") -> refusal.ErrorAnswer:
@@ -88,8 +88,3 @@ def test_a_window_that_has_ended_is_over_now() -> None:
 def test_a_message_without_an_instant_leaves_it_to_the_headers(message: str) -> None:
     assert reset_time(message) is None
     assert provider().quota_reset(answer("1308", message=message)) is None
-
-
-def test_a_new_key_is_sent_in_the_form_of_the_old_one() -> None:
-    assert isinstance(provider(signed=True).new_credential("id.other"), SignedToken)
-    assert isinstance(provider().new_credential("id.other"), BearerKey)

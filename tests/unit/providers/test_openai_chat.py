@@ -340,20 +340,10 @@ async def test_a_ping_says_why_not(status: int) -> None:
         await kimi().ping(made, TIMEOUTS)
 
 
-async def test_another_key_is_used_from_the_next_call_on() -> None:
-    provider = kimi()
-    made, transport = connection([response(ANSWER)], [response(ANSWER)])
-    await provider.complete(made, call(), "m", TIMEOUTS)
-    provider.credential_changed("sk-other")
-    await provider.complete(made, call(), "m", TIMEOUTS)
-    assert b"Bearer sk-very-secret" in transport.written[0]
-    assert b"Bearer sk-other" in transport.written[1]
-
-
 async def test_a_token_is_used_until_shortly_before_its_end_and_then_made_anew() -> None:
     now = [1_790_000_000.0]
     credential = SignedToken("id.secret", lambda: now[0])
-    provider = GLMProvider("glm", credential, clock=lambda: now[0], signed=True)
+    provider = GLMProvider("glm", credential, clock=lambda: now[0])
     made, transport = connection(*[[response(ANSWER)]] * 3)
 
     async def head_at(seconds: float) -> bytes:

@@ -240,14 +240,6 @@ async def test_an_error_that_meets_a_cancellation_is_dropped() -> None:
         await closing
 
 
-async def test_having_to_wait_is_told() -> None:
-    told: list[str] = []
-    async with running() as (pool, _):
-        (await pool.acquire(on_queued=lambda: told.append("first"))).release()
-        (await pool.acquire(on_queued=lambda: told.append("second"))).release()
-        assert told == ["first"]
-
-
 async def test_waiting_is_measured() -> None:
     async with running(replace(SMALL, max_connections=1)) as (pool, _):
         lease = await pool.acquire()
