@@ -7,12 +7,15 @@ the document lists stands in where a provider has no such list or does not answe
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ProviderRefused
 from mcp_gateway.proxy.account import Account
+
+log = logging.getLogger(__name__)
 
 FRESH = 300.0
 RETRY = 30.0
@@ -64,6 +67,10 @@ class ModelList:
             # Noted at the end: who leaves in the middle has not found out anything.
             self._asked, self._answered = asked, False
             account.last_error = f"models: {exc}"
+            log.warning(
+                "a provider does not list its models",
+                extra={"fields": {"provider": account.name, "error": str(exc)}},
+            )
             return
         self._models = tuple(models[:MAX_MODELS])
         self._asked, self._answered = asked, True
