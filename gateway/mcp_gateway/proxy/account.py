@@ -194,14 +194,7 @@ class Account:
                     lease.connection, call, attempt.model, timeouts, exchange.sink
                 )
         except ProviderRefused as exc:
-            error = refused(exc.refusal, self.spec.name)
-            attempt.status = exc.refusal.status
-            if not (exchange.streamed or exc.refusal.kind is RefusalKind.SERVER):
-                for rates in self._rates_of(attempt.model):
-                    rates.undo_tokens(call)
-            self._learn(exc.refusal, lease, attempt.model)
-            self._failed(error)
-            raise error from exc
+            raise self._refused(exc.refusal, exchange, lease, call, attempt) from exc
         except (UpstreamError, RemoteProtocolError) as failure:
             if _is_clients_time(failure, timeouts, self.timeouts):
                 # A client in a hurry says nothing about the provider: many of them together
@@ -242,6 +235,19 @@ class Account:
                 self.breaker.open_until(now, now + min(seconds, MAX_QUOTA_RESET))
             case _:
                 pass
+
+    def _refused(
+        self, refusal: Refusal, exchange: Exchange, lease: Lease, call: ChatCall, attempt: Attempt
+    ) -> GatewayError:
+        """Take a refusal in; the error that the client sees for it."""
+        error = refused(refusal, self.spec.name)
+        attempt.status = refusal.status
+        if not (exchange.streamed or refusal.kind is RefusalKind.SERVER):
+            for rates in self._rates_of(attempt.model):
+                rates.undo_tokens(call)
+        self._learn(refusal, lease, attempt.model)
+        self._failed(error)
+        return error
 
     def _ignored(self) -> None:
         """The client gave up, by leaving or by its deadline."""
