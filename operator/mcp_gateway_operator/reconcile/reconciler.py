@@ -115,6 +115,8 @@ class Reconciler:
         gateway, invalid = _read(content)
         if gateway is not None and not gateway.paused:
             await self._make(gateway, look)
+            if look.document is None and look.failure is not None and not look.refused:
+                raise look.failure  # nothing could be read: there is nothing to say
             self._assign(gateway, look)
         else:
             self._upgrades.forget(key)
@@ -245,9 +247,11 @@ class Reconciler:
         )  # fmt: skip
         if status == before:
             return
-        version = self._store.resources[key].version if key in self._store.resources else ""
+        current = self._store.resources.get(key)
+        if current is None or not current.same(resource):
+            return  # it changed while it was looked at, and will be looked at again
         written = await self._cluster.apply(
-            status_of.resource(key, version or resource.version, status), msgspec.Raw, sub="status"
+            status_of.resource(key, current.version, status), msgspec.Raw, sub="status"
         )
         self._store.put(msgspec.json.decode(written))
         told = status_of.stories(

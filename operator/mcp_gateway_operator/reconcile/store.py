@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from mcp_gateway.api import GROUP
 from mcp_gateway_operator.cluster.item import (
-    ContainerStatus,
     Item,
     ManagedFields,
     Metadata,
@@ -25,6 +24,7 @@ from mcp_gateway_operator.cluster.item import (
 )
 from mcp_gateway_operator.facts import Key, Pod
 from mcp_gateway_operator.reconcile import fields
+from mcp_gateway_operator.reconcile.pod import read_pod
 from mcp_gateway_operator.render.gateway import (
     APPLIED,
     INSTANCE_LABEL,
@@ -35,8 +35,6 @@ from mcp_gateway_operator.render.kind import POD, SECRET, Kind
 
 ChildId = tuple[str, str]
 """A kind's name and an object's name."""
-
-_STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 @dataclass(slots=True)
@@ -97,6 +95,11 @@ class Resource:
     content: bytes = field(repr=False)
     status: bytes = field(repr=False)
 
+    def same(self, other: Resource) -> bool:
+        """It says what the other says; only its version may be another."""
+        mine = (self.uid, self.deleting, self.content, self.status)
+        return mine == (other.uid, other.deleting, other.content, other.status)
+
     def read(self) -> dict[str, Any]:
         """Everything but the status."""
         found: dict[str, Any] = msgspec.json.decode(self.content)
@@ -152,12 +155,7 @@ class Store:
             status=status,
         )
         self.resources[key] = resource
-        if known is None or (known.uid, known.deleting, known.content, known.status) != (
-            resource.uid,
-            resource.deleting,
-            encoded,
-            status,
-        ):
+        if known is None or not resource.same(known):
             self._on_change(key)
 
     def drop(self, key: Key, uid: str = "") -> None:
@@ -337,41 +335,6 @@ def newer(version: str, known: str) -> bool:
     if version.isdecimal() and known.isdecimal():
         return int(version) > int(known)
     return version != known
-
-
-def read_pod(item: PodItem) -> Pod:
-    """What the operator wants to know of a pod."""
-    metadata, status = item.metadata, item.status
-    failing, message = _failing(item)
-    return Pod(
-        name=metadata.name,
-        uid=metadata.uid,
-        ip=status.ip,
-        ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
-        deleting=bool(metadata.deletion_timestamp) or status.phase in ("Succeeded", "Failed"),
-        failing=failing,
-        message=message,
-    )
-
-
-def _failing(item: PodItem) -> tuple[str, str]:
-    for container in [*item.status.init_containers, *item.status.containers]:
-        waiting = container.state.waiting
-        if waiting is not None and waiting.reason and waiting.reason not in _STARTING:
-            return waiting.reason, _ended(container) or waiting.message
-    for condition in item.status.conditions:
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return condition.reason or "Unschedulable", condition.message
-    return "", ""
-
-
-def _ended(container: ContainerStatus) -> str:
-    """How a container ended last, which says more than that it is waited for."""
-    ended = container.last_state.terminated
-    if ended is None:
-        return ""
-    said = ended.message.strip() or ended.reason
-    return f"container {container.name} ended with exit status {ended.exit_code}: {said}"
 
 
 def _child(kind: Kind, item: Item) -> Child:

@@ -9,7 +9,8 @@ import pytest
 
 from mcp_gateway_operator.cluster.item import Partial, PodItem, Workload
 from mcp_gateway_operator.facts import Key
-from mcp_gateway_operator.reconcile.store import Child, Store, newer, read_pod
+from mcp_gateway_operator.reconcile.pod import read_pod
+from mcp_gateway_operator.reconcile.store import Child, Store, newer
 from mcp_gateway_operator.render.gateway import MANAGER
 from mcp_gateway_operator.render.kind import (
     DEPLOYMENT,
