@@ -57,6 +57,21 @@ CASES = {
         service={"type": "LoadBalancer", "annotations": {"cloud": "internal"}},
         httpRoute={"parentRefs": [{"name": "edge"}], "hostnames": ["mcp.example.com"]},
     ),
+    "scaled": sample(
+        "quickstart",
+        autoscaling={
+            "maxReplicas": 5,
+            "triggers": [
+                {"type": "cron", "metadata": {"desiredReplicas": "3"}, "authentication": "clock"}
+            ],
+        },
+        ingress={
+            "className": "nginx",
+            "hostnames": ["mcp.example.com"],
+            "tlsSecretName": "mcp-tls",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-buffering": "off"},
+        },
+    ),
 }
 
 

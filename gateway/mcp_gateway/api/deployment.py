@@ -18,8 +18,28 @@ Replicas = Annotated[int, Field(ge=0, le=1_000)]
 SomeReplicas = Annotated[int, Field(ge=1, le=1_000)]
 
 
+class LocalReference(Model):
+    """A Secret in the resource's own namespace."""
+
+    name: KubernetesName
+    """Name of the Secret."""
+
+
+class Trigger(Model):
+    """Something beside CPU that KEDA scales by."""
+
+    type: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$")]
+    """KEDA's name of the scaler: `prometheus`, `cron`."""
+
+    metadata: Annotated[dict[str, Text], Field(max_length=64)]
+    """What that scaler wants to know."""
+
+    authentication: KubernetesName | None = None
+    """Name of a TriggerAuthentication in the resource's own namespace."""
+
+
 class Autoscaling(Model):
-    """A HorizontalPodAutoscaler on the resource's scale subresource."""
+    """An autoscaler on the resource's scale subresource."""
 
     min_replicas: SomeReplicas = 1
     """Fewest pods."""
@@ -30,6 +50,10 @@ class Autoscaling(Model):
 
     target_cpu: Annotated[int, Field(ge=1, le=100)] = 70
     """Mean use of the requested CPU to keep, in percent."""
+
+    triggers: Annotated[list[Trigger], Field(max_length=16)] = Field(default=[])
+    """What else to scale by. With any of them a ScaledObject of KEDA is made in place of the
+    HorizontalPodAutoscaler; without KEDA in the cluster it is CPU alone, and `Degraded` says so."""
 
     rules = (
         Rule(
@@ -77,11 +101,21 @@ class HTTPRoute(Model):
     """Host names that lead here: `mcp.example.com`. Empty: all of the Gateway's."""
 
 
-class LocalReference(Model):
-    """A Secret in the resource's own namespace."""
+class Ingress(Model):
+    """An Ingress, to reach the gateway from outside where there is no Gateway API."""
 
-    name: KubernetesName
-    """Name of the Secret."""
+    class_name: KubernetesName | None = None
+    """IngressClass. Without it: the cluster's default."""
+
+    hostnames: Annotated[list[KubernetesHost], Field(max_length=16)] = Field(default=[])
+    """Host names that lead here. Empty: all."""
+
+    tls_secret_name: KubernetesName | None = None
+    """Secret with the certificate for the host names. Without it: plain HTTP, or what the
+    Ingress's controller has."""
+
+    annotations: Annotated[dict[str, Text], Field(max_length=64)] = Field(default={})
+    """Annotations for the Ingress's controller. Streams need long timeouts and no buffering."""
 
 
 PodTemplate = dict[str, Any]

@@ -18,6 +18,7 @@ from mcp_gateway.api.auth import (
 from mcp_gateway.api.deployment import (
     Autoscaling,
     HTTPRoute,
+    Ingress,
     LocalReference,
     PodTemplate,
     Replicas,
@@ -123,6 +124,9 @@ class Spec(Model):
 
     http_route: HTTPRoute | None = None
     """Make an HTTPRoute of the Gateway API."""
+
+    ingress: Ingress | None = None
+    """Make an Ingress."""
 
     server: Server = Server()
     """The listeners."""

@@ -15,8 +15,10 @@ from mcp_gateway_operator.render.disruption_budget import disruption_budget
 from mcp_gateway_operator.render.document import digest, document
 from mcp_gateway_operator.render.gateway import APPLIED, Gateway
 from mcp_gateway_operator.render.http_route import http_route
+from mcp_gateway_operator.render.ingress import ingress
 from mcp_gateway_operator.render.network_policy import network_policy
 from mcp_gateway_operator.render.pod_monitor import pod_monitor
+from mcp_gateway_operator.render.scaled_object import scaled_object
 from mcp_gateway_operator.render.secret import client, compiled, control
 from mcp_gateway_operator.render.service import headless, service
 from mcp_gateway_operator.render.service_account import service_account
@@ -48,7 +50,8 @@ def objects(gateway: Gateway, context: Context) -> list[dict[str, Any]]:
         network_policy(gateway, context.operator_namespace),
         disruption_budget(gateway),
         workload(gateway, context),
-        autoscaler(gateway),
+        autoscaler(gateway, context.apis),
+        ingress(gateway),
         *(each for each in _optional(gateway) if each and each["apiVersion"] in context.apis),
     ]
     return [sealed(each) for each in found if each is not None]
@@ -79,4 +82,4 @@ def sealed(rendered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _optional(gateway: Gateway) -> tuple[dict[str, Any] | None, ...]:
-    return http_route(gateway), pod_monitor(gateway)
+    return scaled_object(gateway), http_route(gateway), pod_monitor(gateway)

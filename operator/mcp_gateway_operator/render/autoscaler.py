@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from mcp_gateway.api import API_VERSION, KIND
 from mcp_gateway_operator.render.gateway import Gateway
+from mcp_gateway_operator.render.kind import SCALED_OBJECT
 
 
-def autoscaler(gateway: Gateway) -> dict[str, Any] | None:
+def autoscaler(gateway: Gateway, apis: Collection[str]) -> dict[str, Any] | None:
     """The HorizontalPodAutoscaler on the resource's own scale subresource, or None.
 
     It writes `spec.replicas` of the MCPGateway, from where the workload has it: one number, one
-    way.
+    way. KEDA makes its own from a ScaledObject, where that can be made.
     """
     wanted = gateway.spec.autoscaling
-    if wanted is None:
+    if wanted is None or (wanted.triggers and SCALED_OBJECT.api_version in apis):
         return None
     return {
         "apiVersion": "autoscaling/v2",
