@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,18 +27,38 @@ OPERATOR = "mcp-gateway-operator"
 RELEASE = "mcp-gateway"
 DEFINITIONS = "mcp-gateway-crds"
 CRD = "mcpgateways.gateway.exai.dev"
+CHARTS = ROOT / "charts"
 SAMPLES = ROOT / "manifests" / "samples"
 HELM_TIMEOUT = 120.0
 
 
-def helm_install(cluster: Cluster, chart: str, *arguments: str, namespace: str = SYSTEM) -> None:
+def former_charts(folder: Path) -> Path:
+    """Return the charts of the commit before this one; where git has none, those of now."""
+    done = subprocess.run(
+        ["git", "archive", "HEAD~1", "charts"],
+        cwd=ROOT, capture_output=True, timeout=30.0, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        return CHARTS
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "charts"
+
+
+def helm_install(
+    cluster: Cluster,
+    chart: str,
+    *arguments: str,
+    namespace: str = SYSTEM,
+    charts: Path = CHARTS,
+) -> None:
     """Install or upgrade a chart, and return when what it made is ready.
 
     Raises:
         AssertionError: it is not in time; the message has what the operators say.
     """
     command = [
-        "upgrade", "--install", chart, str(ROOT / "charts" / chart), "--namespace", namespace,
+        "upgrade", "--install", chart, str(charts / chart), "--namespace", namespace,
         "--create-namespace", "--wait", "--timeout=90s", *arguments,
     ]  # fmt: skip
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.integration.operator_cluster.installed import (
@@ -18,6 +19,7 @@ from tests.integration.operator_cluster.installed import (
     client_key,
     client_of,
     command,
+    former_charts,
     helm_install,
     operator_log,
     question,
@@ -104,7 +106,11 @@ def test_the_command_shows_what_runs_and_what_would_change(
     assert "replicas" in refused.stderr
 
 
-def test_an_upgrade_drops_no_request(installed: Cluster, namespace: str) -> None:
+def test_an_upgrade_from_the_commit_before_drops_no_request(
+    installed: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    before_us = former_charts(tmp_path)
+    helm_install(installed, RELEASE, "--set", "replicas=2", charts=before_us)
     apply_sample(installed, "mcpgateway", namespace)
     ready(installed, "demo", namespace)
     before = {pod["metadata"]["name"] for pod in pods(installed, namespace)}
