@@ -291,13 +291,6 @@ class Shipper:
             self._watermark = call.rows[-1].seq
             shipped += len(call.rows) - len(call.dead)
             dead += call.dead
-        if shipped or dead:
-            progress.advance(Progress(self._watermark, dead))
-        for letter in dead:
-            LOGGER.error(
-                "a record was rejected and set aside",
-                extra={"fields": {"seq": letter.seq, "why": letter.reason}},
-            )
         counts = self._counts
         self._counts = replace(
             counts,
@@ -305,6 +298,14 @@ class Shipper:
             batches=counts.batches + len(calls),
             dead_lettered=counts.dead_lettered + len(dead),
         )
+        # Counted first: who sees the watermark move sees the counts that go with it.
+        if shipped or dead:
+            progress.advance(Progress(self._watermark, dead))
+        for letter in dead:
+            LOGGER.error(
+                "a record was rejected and set aside",
+                extra={"fields": {"seq": letter.seq, "why": letter.reason}},
+            )
         return error
 
     def _recover(self) -> None:
