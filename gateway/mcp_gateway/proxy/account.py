@@ -141,9 +141,11 @@ class Account:
 
     def _rates_of(self, model: str) -> list[Rates]:
         """The rates that a request for this model counts against."""
+        found = [self.rates] if self.rates.limited else []
         of_model = self.model_rates.get(model)
-        both = (self.rates,) if of_model is None else (self.rates, of_model)
-        return [rates for rates in both if rates.limited]
+        if of_model is not None and of_model.limited:
+            found.append(of_model)
+        return found
 
     async def _take_rates(self, exchange: Exchange, call: ChatCall, model: str) -> float:
         """Wait for the account's turn and the model's; seconds waited."""

@@ -8,15 +8,26 @@ from typing import Protocol
 from msgspec import Struct
 
 from mcp_gateway.errors import GatewayError, RemoteProtocolError
-from mcp_gateway.upstream.http1 import MAX_BODY
+from mcp_gateway.upstream.http1 import MAX_BODY, by_name
 
 
 class Response(Struct):
-    """A whole answer. Header names are in lower case."""
+    """A whole answer.
+
+    Attributes:
+        status: the status code.
+        fields: the header fields as they came.
+        body: the content.
+    """
 
     status: int
-    headers: dict[bytes, bytes]
+    fields: list[tuple[bytes, bytes]]
     body: bytes
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The fields by name. Only refusals have their headers read, so nothing is kept."""
+        return by_name(self.fields)
 
 
 class Source(Protocol):

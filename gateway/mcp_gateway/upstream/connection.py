@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         elif parser.complete:
             self._settle()
             if not whole.done():
-                response = Response(parser.status, parser.headers, parser.take_body())
+                response = Response(parser.status, parser.fields, parser.take_body())
                 whole.set_result(response)
         if self._busy:
             self._watch_idle()

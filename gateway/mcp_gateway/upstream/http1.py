@@ -24,12 +24,21 @@ class _Surplus(Exception):
     """A second answer began although one was asked for."""
 
 
+def by_name(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Header fields by name in lower case; values of one name joined by `, ` (RFC 9110 §5.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in fields:
+        key = name.lower()
+        headers[key] = headers[key] + b", " + value if key in headers else value
+    return headers
+
+
 class ResponseParser:
     """The parser of one connection; `start` prepares it for each response.
 
     Attributes:
         status: the status code.
-        headers: names in lower case; values of a repeated name joined by `, ` (RFC 9110 §5.3).
+        fields: the header fields as they came.
         head_complete: `status` and `headers` are there.
         complete: the whole response is there.
         keep_alive: the connection may carry another one.
@@ -45,8 +54,8 @@ class ResponseParser:
         "_silent",
         "_size",
         "complete",
+        "fields",
         "head_complete",
-        "headers",
         "keep_alive",
         "status",
         "surplus",
@@ -62,7 +71,7 @@ class ResponseParser:
     def start(self, *, stream: bool = False) -> None:
         """Expect a response. With `stream` the body has no bound, for it is taken away."""
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self.fields: list[tuple[bytes, bytes]] = []
         self.head_complete = False
         self.complete = False
         self.keep_alive = False
@@ -72,6 +81,11 @@ class ResponseParser:
         # trailers, chunk extensions and floods of interim answers alike.
         self._silent = 0
         self._body_limit = _UNBOUNDED if stream else self._max_body
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """See `by_name`."""
+        return by_name(self.fields)
 
     def feed(self, data: bytes) -> None:
         """Read `data`.
@@ -125,17 +139,12 @@ class ResponseParser:
         """A status line begins: the first, or the one after an interim answer."""
         if self.complete:
             raise _Surplus
-        self.headers = {}
+        self.fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer, which nothing here reads."""
-        if self.head_complete:
-            return
-        name = name.lower()
-        headers = self.headers
-        if name in headers:
-            value = headers[name] + b", " + value
-        headers[name] = value
+        if not self.head_complete:
+            self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is there; interim answers are passed over."""
