@@ -23,6 +23,8 @@ from mcp_gateway_operator.fleet.rollout import PodFacts, Trial
 Identity = tuple[str, str, str]
 """Name, uid and address: a pod of another is another pod."""
 LONGEST_LOOK: Final = 300.0
+PATIENCE: Final = 60.0
+"""Seconds that pods which serve are waited for before a document is promoted unheard."""
 
 
 class Group:
@@ -60,6 +62,7 @@ class Group:
         self._rejected = 0
         self._rejection = ""
         self._asked = Asked()
+        self._waiting = (0, 0.0)
         self._ids = itertools.count(1)
         self._messages: dict[tuple[int, int, int], Wanted] = {}
         self._shown = FleetView()
@@ -151,9 +154,21 @@ class Group:
         if target.rollout.strategy == "Canary":
             return self._try(target.rollout.canary or Canary(), now)
         self._trial = None
-        connected = [c.talk for p in self._pods.values() if (c := self._channel(p)) is not None]
-        connected = [talk for talk in connected if talk.connected]
-        if not connected or any(talk.generation == wanted for talk in connected):
+        return self._hear(wanted, now)
+
+    def _hear(self, wanted: int, now: float) -> float:
+        """Promote what a pod took, or what nobody is there to judge."""
+        talks = [c.talk for p in self._pods.values() if (c := self._channel(p)) is not None]
+        connected = [talk for talk in talks if talk.connected]
+        if any(talk.generation == wanted for talk in connected):
+            self._promote(wanted)
+        elif not connected:
+            # A leader that has only begun has no channels yet to pods that may refuse it.
+            if self._waiting[0] != wanted:
+                self._waiting = (wanted, now)
+            left = self._waiting[1] + PATIENCE - now
+            if left > 0.0 and any(pod.ready and not pod.deleting for pod in self._pods.values()):
+                return left
             self._promote(wanted)
         return LONGEST_LOOK
 

@@ -35,7 +35,8 @@ class Config:
         wanted: what all pods are to run.
         promoted: what a pod reads at its start; None before there is one.
         written: the generation to render the ConfigMap with.
-        write: the ConfigMap is to be rendered; false while a canary is watched.
+        write: the ConfigMap is to be rendered; false until a pod has taken the document, and
+            while a canary is watched.
     """
 
     wanted: Document
@@ -48,7 +49,7 @@ class Configuration:
     """Numbers documents.
 
     Args:
-        cluster: to read what is promoted while a canary is watched.
+        cluster: to read what is promoted while another document is tried.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -79,8 +80,7 @@ class Configuration:
         same = child is not None and child.annotations.get(CONFIG_DIGEST) == digest(body)
         number = self._numbered(gateway.key, digest(body), held, same, status)
         wanted = Document(number, body)
-        canary = gateway.spec.rollout.strategy == "Canary"
-        if not held or number == held or not canary or view.promoted >= number:
+        if not held or number == held or view.promoted >= number:
             self._promoted.pop(gateway.key, None)
             return Config(wanted, wanted, number, write=True)
         return Config(wanted, await self._read(gateway, held), held, write=False)

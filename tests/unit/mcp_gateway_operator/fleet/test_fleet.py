@@ -192,6 +192,27 @@ async def test_what_every_pod_refuses_is_not_promoted(leader: Leader) -> None:
     assert leader.view.promoted == 1
 
 
+async def test_a_leader_that_has_only_begun_hears_the_pods_first(leader: Leader) -> None:
+    for pod in leader.network.pods.values():
+        pod.refuses = Refused.model_validate({"generation": 2, "problems": [{"message": "no"}]})
+    leader.assign(2, promoted=document(1))
+    assert leader.view.promoted == 1
+    await asyncio.sleep(100.0)
+    assert leader.view.promoted == 1
+
+
+async def test_pods_that_serve_and_cannot_be_reached_are_not_waited_for_long(
+    leader: Leader,
+) -> None:
+    for pod in leader.network.pods.values():
+        pod.down = "a policy is in the way"
+    leader.assign(2, promoted=document(1))
+    await asyncio.sleep(50.0)
+    assert leader.view.promoted == 1
+    await asyncio.sleep(20.0)
+    assert leader.view.promoted == 2
+
+
 async def test_the_first_document_is_promoted_at_once(leader: Leader) -> None:
     for pod in leader.network.pods.values():
         pod.generation = 0

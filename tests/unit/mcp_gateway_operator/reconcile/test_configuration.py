@@ -65,14 +65,18 @@ async def test_the_same_document_keeps_its_number_through_restarts() -> None:
 
 
 async def test_a_change_counts_up_and_asking_again_does_not() -> None:
-    configuration = Configuration(ScriptedCluster())
+    configuration = Configuration(ScriptedCluster({"data": config_map(gateway(), 4)["data"]}))
     for _ in range(2):
         config = await of(configuration, gateway(**DEBUG), holding(gateway(), 4), status=4)
-        assert (config.wanted.generation, config.write) == (5, True)
+        assert (config.wanted.generation, config.written, config.write) == (5, 4, False)
+    view = FleetView(promoted=5)
+    config = await of(configuration, gateway(**DEBUG), holding(gateway(), 4), status=4, view=view)
+    assert (config.written, config.write) == (5, True)
 
 
 async def test_a_document_that_comes_back_after_another_was_tried_is_a_new_one() -> None:
-    config = await of(Configuration(ScriptedCluster()), gateway(), holding(gateway(), 4), status=5)
+    configuration = Configuration(ScriptedCluster({"data": config_map(gateway(), 4)["data"]}))
+    config = await of(configuration, gateway(), holding(gateway(), 4), status=5)
     assert config.wanted.generation == 6
 
 
