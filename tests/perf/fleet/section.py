@@ -107,7 +107,7 @@ class Bench:
                     started = time.perf_counter()
                     await watcher.create(gateway(name, replicas=1))
                     ended = await watcher.until(
-                        lambda name=name: ready(watcher.objects.get(name)),  # type: ignore[misc]
+                        lambda name=name: ready(watcher.find(name)),  # type: ignore[misc]
                         f"{name} is Ready", TIMEOUT,
                     )  # fmt: skip
                     times.append(ended - started)
@@ -146,7 +146,7 @@ class Bench:
         await asyncio.gather(*(make(index) for index in range(number)))
         made = time.perf_counter() - started
         ended = await watcher.until(
-            lambda: sum(map(observed, watcher.objects.values())) >= number,
+            lambda: watcher.count(observed) >= number,
             f"{number} gateways have a status", MANY_TIMEOUT,
         )  # fmt: skip
         writes = operator.writes()
@@ -205,12 +205,12 @@ class Bench:
         times: list[float] = []
         for index in range(changes):
             name = f"many-{index}"
+            known = _generation(watcher, name)
             started = time.perf_counter()
-            known = watcher.objects[name]["metadata"]["generation"]
             await watcher.change(name, {"retry": {"maxRetries": 2}})
             ended = await watcher.until(
-                lambda name=name, known=known: observed(watcher.objects[name])  # type: ignore[misc]
-                and watcher.objects[name]["metadata"]["generation"] > known,
+                lambda name=name, known=known: _generation(watcher, name) > known  # type: ignore[misc]
+                and observed(watcher.find(name)),
                 f"{name} was looked at", TIMEOUT,
             )  # fmt: skip
             times.append(ended - started)
@@ -229,7 +229,13 @@ class Bench:
 
 def _applied(watcher: Watcher, pods: int) -> int:
     """The number of the configuration that all pods run; 0 while some do not."""
-    status = watcher.objects.get("ten", {}).get("status", {})
+    status = (watcher.find("ten") or {}).get("status", {})
     if status.get("configApplied") != f"{pods}/{pods}":
         return 0
     return int(status.get("configGeneration", 0))
+
+
+def _generation(watcher: Watcher, name: str) -> int:
+    """The API server's count of changes of one's spec."""
+    found = watcher.find(name)
+    return int(found["metadata"]["generation"]) if found else 0

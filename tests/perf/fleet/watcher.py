@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.cluster.api import API, MERGE, Refused
+from tests.cluster.api import API, MERGE, Key, Mirror, Object, Refused
 
 from mcp_gateway.api.crd import PLURAL
 from mcp_gateway.api.gateway import API_VERSION, KIND
-
-Object = dict[str, Any]
 
 
 class TooSlow(AssertionError):
@@ -46,32 +43,29 @@ def ready(found: Object | None) -> bool:
     )
 
 
-def observed(found: Object) -> bool:
+def observed(found: Object | None) -> bool:
     """Tell whether the operator has looked at what the spec says now."""
+    if found is None:
+        return False
     seen = found.get("status", {}).get("observedGeneration")
     return bool(seen == found["metadata"]["generation"])
 
 
 class Watcher:
-    """One namespace's MCPGateways, watched. An async context manager.
-
-    Attributes:
-        objects: what the watch has told last, by name.
-    """
+    """One namespace's MCPGateways, watched. An async context manager."""
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
-        self.objects: dict[str, Object] = {}
         self._api = API(kubeconfig)
+        self._namespace = namespace
         self._path = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
-        self._news = asyncio.Condition()
+        self._mirror = Mirror(self._api, self._path, self._changed)
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._api.__aenter__()
-        found = await self._api.request("GET", self._path)
-        self._task = asyncio.create_task(
-            self._watch(found["metadata"]["resourceVersion"]), name="watch"
-        )
+        self._task = asyncio.create_task(self._mirror.run(), name="watch")
+        await self._mirror.synced.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -80,6 +74,14 @@ class Watcher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._api.__aexit__(None, None, None)
+
+    def find(self, name: str) -> Object | None:
+        """One of them, as the watch has told last."""
+        return self._mirror.objects.get((self._namespace, name))
+
+    def count(self, holds: Callable[[Object], bool]) -> int:
+        """How many of them are so."""
+        return sum(map(holds, self._mirror.objects.values()))
 
     async def create(self, body: Object) -> None:
         """Make one."""
@@ -101,21 +103,13 @@ class Watcher:
             TooSlow: it did not within `within` seconds.
         """
         try:
-            async with asyncio.timeout(within), self._news:
-                await self._news.wait_for(holds)
+            async with asyncio.timeout(within):
+                while not holds():
+                    self._news.clear()
+                    await self._news.wait()
                 return time.perf_counter()
         except TimeoutError:
             raise TooSlow(f"not within {within:g} s: {what}") from None
 
-    async def _watch(self, version: str) -> None:
-        parameters = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600"}
-        async with self._api.stream(self._path, parameters) as answer:
-            async for line in answer.aiter_lines():
-                event = json.loads(line)
-                found = event["object"]
-                async with self._news:
-                    if event["type"] == "DELETED":
-                        self.objects.pop(found["metadata"]["name"], None)
-                    else:
-                        self.objects[found["metadata"]["name"]] = found
-                    self._news.notify_all()
+    def _changed(self, _: Key, __: Object | None) -> None:
+        self._news.set()
