@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 pytest_plugins = ["tests.support.kubernetes"]
@@ -17,7 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker that goes with the option."""
+    """Name the marker that goes with the option, and let tests be interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell without a terminal makes its background jobs deaf to Ctrl-C, and with them
+        # every program that they start, also those whose interruption is tested.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "e2e: needs real containers; runs with --e2e only")
 
 
