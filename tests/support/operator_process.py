@@ -100,18 +100,22 @@ class OperatorProcess:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
-        total = 0.0
-        for found, text, value in _SAMPLE.findall(self.get("/metrics")[1]):
-            has = dict(re.findall(r'(\w+)="([^"]*)"', text))
-            if found == name and labels.items() <= has.items():
-                total += float(value)
-        return total
+        samples = self._samples(name)
+        return sum(value for has, value in samples if labels.items() <= has.items())
+
+    def _samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        return [
+            (dict(re.findall(r'(\w+)="([^"]*)"', text)), float(value))
+            for found, text, value in _SAMPLE.findall(self.get("/metrics")[1])
+            if found == name
+        ]
 
     def requests(self) -> Mapping[str, float]:
         """Requests to the API server so far, by verb."""
-        name = "mcp_gateway_operator_api_requests_total"
-        verbs = ("get", "list", "watch", "patch", *WRITES)
-        return {verb: self.metric(name, verb=verb) for verb in verbs}
+        found = dict.fromkeys(("get", "list", "watch", "patch", *WRITES), 0.0)
+        for labels, value in self._samples("mcp_gateway_operator_api_requests_total"):
+            found[labels["verb"]] = found.get(labels["verb"], 0.0) + value
+        return found
 
     def writes(self) -> float:
         """Requests that changed something, the Lease's apart."""
@@ -124,7 +128,7 @@ class OperatorProcess:
         known, since = self.writes(), time.monotonic()
         while time.monotonic() - since < seconds:
             assert time.monotonic() < deadline, f"still writing after {timeout} s"
-            time.sleep(0.1)
+            time.sleep(min(0.1, seconds / 4))
             if (now := self.writes()) != known:
                 known, since = now, time.monotonic()
         return known

@@ -42,15 +42,14 @@ def test_a_thousand_gateways_at_once_and_a_restart_among_them(
     with running_operator(cluster, namespace, tmp_path) as operator:
         create(cluster, namespace)
 
-        def done() -> bool:
-            ready = "{.items[*].status.conditions[?(@.type=='Ready')].reason}"
-            text = cluster.kubectl(
-                "get", "mcpgateways", "--namespace", namespace, "-o", f"jsonpath={ready}"
-            )
-            return text.split().count("ScaledToZero") == MANY
-
-        eventually(done, "all are made", WITHIN)
-        operator.quiet(timeout=WITHIN)
+        # Its own figures tell when it is done: to list a thousand again and again would be
+        # most of the work here.
+        operator.quiet(5.0, timeout=WITHIN)
+        ready = "{.items[*].status.conditions[?(@.type=='Ready')].reason}"
+        text = cluster.kubectl(
+            "get", "mcpgateways", "--namespace", namespace, "-o", f"jsonpath={ready}"
+        )
+        assert text.split() == ["ScaledToZero"] * MANY
         requests = sum(operator.requests().values())
         assert memory(operator) < MEMORY
         assert requests < REQUESTS * MANY

@@ -1,0 +1,56 @@
+"""Watches that cannot go on where they were: the server has forgotten that part of history."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+
+import pytest
+from tests.integration.operator_reconcile.gateways import complete, gateway, made, wait_condition
+from tests.support.kubernetes import Cluster, eventually, our_own
+from tests.support.operator_process import OperatorProcess
+
+pytestmark = pytest.mark.integration
+
+
+def forget_history(cluster: Cluster) -> None:
+    """Throw away all versions but the newest, and restart the API server, which cuts watches."""
+    plane = our_own(cluster).control_plane
+    found = json.loads(cluster.kubectl("get", "--raw", "/api/v1/namespaces?limit=1"))
+    revision = found["metadata"]["resourceVersion"]
+    plane.api_server.kill()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    body = json.dumps({"revision": revision, "physical": True}).encode()
+    with opener.open(f"{plane.etcd_url}/v3/kv/compaction", data=body, timeout=30.0) as answer:
+        assert answer.status == 200
+    plane.api_server.start()
+    plane.wait_ready()
+
+
+def test_an_operator_that_slept_through_all_of_history_catches_up(
+    cluster: Cluster, namespace: str, operator: OperatorProcess
+) -> None:
+    our_own(cluster)
+    cluster.apply(gateway(), gateway("gone"), namespace=namespace)
+    for name in ("llm", "gone"):
+        wait_condition(cluster, namespace, "Ready", "ScaledToZero", name=name)
+    operator.quiet()
+    lists = operator.requests()["list"]
+    operator.signal(signal.SIGSTOP)
+    cluster.kubectl("delete", "service,deployment", "llm", "-n", namespace)
+    cluster.delete("mcpgateway", "gone", namespace)
+    cluster.apply(gateway("new"), namespace=namespace)
+    forget_history(cluster)
+    operator.signal(signal.SIGCONT)
+    eventually(lambda: complete(cluster, namespace), "what was deleted is made again", 90.0)
+    eventually(lambda: complete(cluster, namespace, "new"), "what is new is made", 90.0)
+
+    def nothing_left() -> bool:
+        return not [name for _, name in made(cluster, namespace) if name.startswith("gone")]
+
+    eventually(nothing_left, "what is gone has left nothing", 60.0)
+    operator.quiet(timeout=90.0)
+    assert operator.requests()["list"] > lists
+    assert not operator.lines("reconcile broke")
+    assert operator.get("/livez")[0] == 200
