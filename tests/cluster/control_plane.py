@@ -77,6 +77,11 @@ class ControlPlane:
         """Where the API server listens."""
         return f"https://{self._address}:{self._port}"
 
+    @property
+    def etcd_url(self) -> str:
+        """Where etcd listens."""
+        return f"http://127.0.0.1:{self._etcd_port}"
+
     def start(self) -> None:
         """Start everything and return when the API server is ready.
 
@@ -157,12 +162,11 @@ class ControlPlane:
         self.kubeconfig.chmod(0o600)
 
     def _etcd_arguments(self) -> list[str]:
-        url = f"http://127.0.0.1:{self._etcd_port}"
         return [
             str(self._binaries / "etcd"),
             f"--data-dir={self._folder / 'etcd'}",
-            f"--listen-client-urls={url}",
-            f"--advertise-client-urls={url}",
+            f"--listen-client-urls={self.etcd_url}",
+            f"--advertise-client-urls={self.etcd_url}",
             "--listen-peer-urls=http://127.0.0.1:0",
             "--unsafe-no-fsync",
             "--log-level=warn",
@@ -172,7 +176,7 @@ class ControlPlane:
         key = self._folder / "sa.key"
         return [
             str(self._binaries / "kube-apiserver"),
-            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            f"--etcd-servers={self.etcd_url}",
             f"--bind-address={self._address}",
             f"--advertise-address={self._address}",
             f"--secure-port={self._port}",
