@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import urllib.request
+from pathlib import Path
 
 import pytest
 from tests.integration.operator_reconcile.gateways import complete, gateway, made, wait_condition
 from tests.support.kubernetes import Cluster, eventually, our_own
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import OperatorProcess, running_operator
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +55,19 @@ def test_an_operator_that_slept_through_all_of_history_catches_up(
     assert operator.requests()["list"] > lists
     assert not operator.lines("reconcile broke")
     assert operator.get("/livez")[0] == 200
+
+
+def test_a_full_resync_looks_at_everything_and_writes_nothing(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    with running_operator(cluster, namespace, tmp_path, "--resync", "2") as operator:
+        cluster.apply(gateway(), gateway("other"), namespace=namespace)
+        for name in ("llm", "other"):
+            wait_condition(cluster, namespace, "Ready", "ScaledToZero", name=name)
+        writes = operator.quiet()
+        looks = operator.metric("mcp_gateway_operator_reconcile_seconds_count")
+        eventually(
+            lambda: operator.metric("mcp_gateway_operator_reconcile_seconds_count") >= looks + 4,
+            "both were looked at twice more",
+        )
+        assert operator.writes() == writes

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.operator_cluster.installed import Traffic, client_key
-from tests.integration.operator_reconcile.gateways import gateway, secret, wait_condition
-from tests.support.kubernetes import Cluster, eventually
+from tests.integration.operator_reconcile.gateways import events, gateway, secret, wait_condition
+from tests.support.kubernetes import Cluster, Object, eventually
 from tests.support.operator_process import OperatorProcess, running_operator
 
 from mcp_gateway.api.chat import ChatRequest
@@ -26,6 +27,7 @@ ANSWER = {
     ],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }  # fmt: skip
+REVOKED = "revoked"
 
 
 class Provider(ThreadingHTTPServer):
@@ -47,6 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Provider
 
     def do_GET(self) -> None:
+        if self.headers["Authorization"] == f"Bearer {REVOKED}":
+            self._answer({"error": {"message": "no such key"}}, 401)
+            return
         self._answer({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
     def do_POST(self) -> None:
@@ -54,9 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.shown.append(self.headers["Authorization"])
         self._answer(ANSWER)
 
-    def _answer(self, body: object) -> None:
+    def _answer(self, body: object, status: int = 200) -> None:
         text = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -79,12 +84,11 @@ def provider() -> Iterator[Provider]:
 def test_a_rotated_key_is_in_the_next_requests_and_nothing_restarts(
     cluster: Cluster, namespace: str, operator: OperatorProcess, provider: Provider
 ) -> None:
-    key = {"secretRef": {"name": "account", "key": "api-key"}}
-    asked = {"name": "own", "type": "openai", "endpoints": [{"url": provider.url}], "apiKey": key}
     cluster.apply(
-        secret("account", api_key="first"), gateway(replicas=1, providers=[asked]),
+        secret("account", api_key="first"),
+        gateway(replicas=1, providers=[account(provider)]),
         namespace=namespace,
-    )  # fmt: skip
+    )
     cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=60.0)
     (pod,) = cluster.list("pods", namespace, "app.kubernetes.io/instance=llm")
     request = ChatRequest(provider="own", model="m", messages=[{"role": "user", "content": "?"}])
@@ -106,6 +110,45 @@ def test_a_rotated_key_is_in_the_next_requests_and_nothing_restarts(
     (same,) = cluster.list("pods", namespace, "app.kubernetes.io/instance=llm")
     assert same["metadata"]["uid"] == pod["metadata"]["uid"]
     assert same["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def account(provider: Provider, **fields: Any) -> Object:
+    """A provider whose key is in the Secret `account`."""
+    key = {"secretRef": {"name": "account", "key": "api-key"}}
+    endpoints = [{"url": provider.url}]
+    return {"name": "own", "type": "openai", "endpoints": endpoints, "apiKey": key, **fields}
+
+
+def test_a_key_that_the_provider_refuses_is_a_condition_until_it_is_replaced(
+    cluster: Cluster, namespace: str, operator: OperatorProcess, provider: Provider
+) -> None:
+    cluster.apply(
+        secret("account", api_key=REVOKED),
+        gateway(replicas=1, providers=[account(provider)]),
+        namespace=namespace,
+    )
+    found = wait_condition(cluster, namespace, "ProvidersReachable", "CredentialRefused")
+    assert "own" in found["message"]
+    (shown,) = cluster.get("mcpgateway", "llm", namespace)["status"]["providers"]
+    assert (shown["name"], shown["reachable"]) == ("own", False)
+    cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=60.0)
+    assert events(cluster, namespace, "CredentialRefused")
+    assert REVOKED not in json.dumps([shown, found, *events(cluster, namespace)])
+    cluster.apply(secret("account", api_key="good"), namespace=namespace)
+    wait_condition(cluster, namespace, "ProvidersReachable", "Healthy", timeout=90.0)
+
+
+def test_a_model_that_the_provider_does_not_know_is_a_condition(
+    cluster: Cluster, namespace: str, operator: OperatorProcess, provider: Provider
+) -> None:
+    routes = [{"name": "all", "backends": [{"provider": "own", "model": "retired"}]}]
+    cluster.apply(
+        secret("account", api_key="good"),
+        gateway(replicas=1, providers=[account(provider)], routes=routes),
+        namespace=namespace,
+    )
+    found = wait_condition(cluster, namespace, "ProvidersReachable", "ModelUnknown", timeout=60.0)
+    assert "retired" in found["message"]
 
 
 def test_clients_notice_nothing_of_what_happens_to_the_operator(
