@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration lint format types bench generate manifests clean
+.PHONY: help setup run test unit integration lint format types bench bench-operator generate manifests clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
@@ -35,8 +35,12 @@ integration: $(STAMP)  ## Run the tests that need sockets
 e2e: $(STAMP)  ## Run the tests that need containers: a full node, as root
 	@$(BIN)/python -m pytest --e2e -m e2e
 
-cluster: $(STAMP)  ## Start a Kubernetes of this machine's own, without root or containers
+cluster: $(STAMP)  ## Start a Kubernetes of this machine's own, with the operator in it
 	@$(BIN)/python -m tests.cluster up
+	@eval "$$($(BIN)/python -m tests.cluster env)" && \
+	helm upgrade --install --hide-notes mcp-gateway-crds charts/mcp-gateway-crds && \
+	helm upgrade --install --hide-notes --wait --namespace mcp-gateway-system --create-namespace \
+		mcp-gateway charts/mcp-gateway
 
 cluster-down: $(STAMP)  ## End it
 	@$(BIN)/python -m tests.cluster down
@@ -63,6 +67,9 @@ types: $(STAMP)  ## Check types
 
 bench: $(STAMP)  ## Measure CPU per request beside nginx
 	@$(BIN)/python -m tests.perf
+
+bench-operator: $(STAMP)  ## Measure the operator: a change on ten pods, a new gateway, a thousand
+	@$(BIN)/python -m tests.perf.fleet
 
 generate: $(STAMP)  ## Rewrite the CRD and the reference pages from the code
 	@$(BIN)/python -m docs.generate
