@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
-from typing import overload
+from typing import Protocol, overload
 
 _OWS = b" \t"
 _MARKER = b"=?base64?"
@@ -17,6 +17,16 @@ _ENCODED = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _PLAIN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 
 
+class _Get(Protocol):
+    """How a field is asked for."""
+
+    @overload
+    def __call__(self, name: bytes, default: None = None, /) -> bytes | None: ...
+
+    @overload
+    def __call__(self, name: bytes, default: bytes, /) -> bytes: ...
+
+
 class Headers:
     """Header fields of one request, immutable.
 
@@ -24,32 +34,26 @@ class Headers:
     one value joined by commas (RFC 9110 §5.3); `count` tells where that must not be tolerated.
     """
 
-    __slots__ = ("_fields", "_pairs")
+    __slots__ = ("_fields", "_pairs", "get")
+
+    get: _Get
+    """Return a field's value without the optional whitespace around it (RFC 9110 §5.5).
+
+    Parsers differ in whether they strip it, so it is stripped here.
+    """
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._pairs = pairs
-        self._fields = dict(pairs)
+        self._fields = {name: value.strip(_OWS) for name, value in pairs}
         if len(self._fields) != len(pairs):
             self._fields = _joined(pairs)
+        # The dict's own: a dozen fields are asked for in each request, most of them in vain.
+        self.get = self._fields.get
 
     @property
     def repeated(self) -> bool:
         """Some field came more than once."""
         return len(self._fields) != len(self._pairs)
-
-    @overload
-    def get(self, name: bytes, default: None = None) -> bytes | None: ...
-
-    @overload
-    def get(self, name: bytes, default: bytes) -> bytes: ...
-
-    def get(self, name: bytes, default: bytes | None = None) -> bytes | None:
-        """Return the field's value without the optional whitespace around it (RFC 9110 §5.5).
-
-        Parsers differ in whether they strip it, so it is stripped here.
-        """
-        value = self._fields.get(name)
-        return default if value is None else value.strip(_OWS)
 
     def count(self, name: bytes) -> int:
         """How many times the field came."""
@@ -75,7 +79,7 @@ def _joined(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     fields: dict[bytes, bytes] = {}
     for name, value in pairs:
         fields[name] = fields[name] + b", " + value if name in fields else value
-    return fields
+    return {name: value.strip(_OWS) for name, value in fields.items()}
 
 
 def encode_value(value: str) -> bytes:

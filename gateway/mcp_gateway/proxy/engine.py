@@ -27,6 +27,9 @@ from mcp_gateway.telemetry.metrics import Registry
 
 log = logging.getLogger(__name__)
 
+IDS = 64
+"""Ids that are drawn at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -54,6 +57,7 @@ class Engine:
         self.generation = 0
         self.generated_key = ""
         self.accounts = Accounts(secrets, metrics)
+        self._ids: list[str] = []
         self._generated_line = ""
         self._lines = lines
         self._services = Services(secrets, metrics, lines, self._generate_key)
@@ -70,10 +74,13 @@ class Engine:
         """What can be called now."""
         return self.snapshot.catalog
 
-    @staticmethod
-    def new_id() -> str:
+    def new_id(self) -> str:
         """An id for an exchange: 32 hexadecimal digits, never used before."""
-        return os.urandom(16).hex()
+        if not self._ids:
+            # Many at a time: each call lets go of the interpreter lock, and waits to get it back.
+            block = os.urandom(16 * IDS).hex()
+            self._ids = [block[at : at + 32] for at in range(0, len(block), 32)]
+        return self._ids.pop()
 
     async def handle(self, exchange: Exchange) -> ChatAnswer | None:
         """Carry one exchange through the layers; a chat's answer, None for the rest.

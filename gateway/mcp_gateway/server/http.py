@@ -50,6 +50,7 @@ class RequestReader:
         "_peer",
         "_stuck",
         "_url",
+        "_version",
         "reading",
         "refusal",
         "rest",
@@ -70,6 +71,7 @@ class RequestReader:
         self._fields: list[tuple[bytes, bytes]] = []
         self._head: list[tuple[bytes, bytes]] = []
         self._noted: dict[bytes, bytes] = {}
+        self._version = ""
         self._body: bytes | bytearray = b""
         self._body_size = 0
         self.reading = False
@@ -128,7 +130,7 @@ class RequestReader:
         noted = self._noted = dict(self._head)
         if len(noted) != len(self._head) and _hosts(self._head) > 1:
             raise self._stop(400, "more than one Host header")
-        version = self._parser.get_http_version()
+        version = self._version = self._parser.get_http_version()
         if version == "1.1":
             if b"host" not in noted:
                 raise self._stop(400, "HTTP/1.1 needs a Host header")
@@ -177,7 +179,7 @@ class RequestReader:
         # An idle connection must not hold on to its last body.
         self._body = b""
         request.keep_alive = parser.should_keep_alive()
-        request.http_1_0 = parser.get_http_version() == "1.0"
+        request.http_1_0 = self._version == "1.0"
         if parser.should_upgrade() and not self._upgraded(request):
             return
         # RFC 9112 §9.6: what follows a request with `close` is not a request.
@@ -254,7 +256,7 @@ class RequestReader:
         at every upgrade and leaves the body unread, so the head is read again without it;
         going on behind it would take a body for the next request.
         """
-        version = self._parser.get_http_version().encode()
+        version = self._version.encode()
         lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
         lines += [name + b": " + value for name, value in self._head if name != b"upgrade"]
         return b"\r\n".join(lines) + b"\r\n\r\n"
