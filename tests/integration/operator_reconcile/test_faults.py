@@ -69,6 +69,12 @@ def test_a_definition_that_is_deleted_and_applied_again(
     definition = custom_resource_definition()
     name = definition["metadata"]["name"]
     with running_operator(cluster, namespace, tmp_path) as operator:
+        # The cluster's collector learns of a new definition within half a minute, and takes
+        # nothing of a kind that is gone before it knew it. A first gateway tells when it does.
+        cluster.apply(gateway("first"), namespace=namespace)
+        eventually(lambda: complete(cluster, namespace, "first"), "the first is made")
+        cluster.delete("mcpgateway", "first", namespace)
+        eventually(lambda: not made(cluster, namespace), "the collector knows the kind", 120.0)
         cluster.apply(gateway(), namespace=namespace)
         eventually(lambda: complete(cluster, namespace), "all is made")
         cluster.kubectl("delete", "crd", name)
