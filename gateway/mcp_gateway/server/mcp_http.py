@@ -53,7 +53,7 @@ class MCPOverHTTP:
             responder.respond(405, JSON + b"allow: POST\r\n", body)
             return
         event = receive_http(request.headers, request.body)
-        method = event.method if isinstance(event, Call | Notified) else ""
+        method = event.method if isinstance(event, (Call, Notified)) else ""
         exchange = begin_http(request, self._engine, self._loop, face=Face.HTTP, method=method)
         if not isinstance(event, Call):
             await self._unanswered(event, exchange, responder)
