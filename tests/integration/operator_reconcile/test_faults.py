@@ -16,8 +16,6 @@ from tests.integration.operator_reconcile.gateways import (
 from tests.support.kubernetes import Cluster, eventually
 from tests.support.operator_process import OperatorProcess, running_operator
 
-from mcp_gateway.api.crd import custom_resource_definition
-
 pytestmark = pytest.mark.integration
 
 ours_only = pytest.mark.skipif(
@@ -60,30 +58,6 @@ def test_an_api_server_that_stops_and_comes_back(
     assert {pod["metadata"]["uid"] for pod in cluster.list("pods", namespace)} == pods
     assert operator.running
     assert len(events(cluster, namespace)) < 15
-
-
-@ours_only
-def test_a_definition_that_is_deleted_and_applied_again(
-    cluster: Cluster, namespace: str, tmp_path: Path
-) -> None:
-    definition = custom_resource_definition()
-    name = definition["metadata"]["name"]
-    with running_operator(cluster, namespace, tmp_path) as operator:
-        # The cluster's collector learns of a new definition within half a minute, and takes
-        # nothing of a kind that is gone before it knew it. A first gateway tells when it does.
-        cluster.apply(gateway("first"), namespace=namespace)
-        eventually(lambda: complete(cluster, namespace, "first"), "the first is made")
-        cluster.delete("mcpgateway", "first", namespace)
-        eventually(lambda: not made(cluster, namespace), "the collector knows the kind", 120.0)
-        cluster.apply(gateway(), namespace=namespace)
-        eventually(lambda: complete(cluster, namespace), "all is made")
-        cluster.kubectl("delete", "crd", name)
-        eventually(lambda: not made(cluster, namespace), "the collector has taken all", 90.0)
-        cluster.apply(definition)
-        cluster.wait("crd", name, "condition=Established")
-        cluster.apply(gateway("again"), namespace=namespace)
-        eventually(lambda: complete(cluster, namespace, "again"), "it is made again", 60.0)
-        assert operator.running
 
 
 def test_an_operator_killed_between_any_two_writes(
