@@ -18,6 +18,8 @@ STREAMED = "/streamed"
 
 CONFIGURATION = """\
 {user}
+# One process, so that who counts its CPU time has the right one from the start.
+master_process off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
