@@ -1,14 +1,20 @@
 """The control channel: what an operator and a pod tell each other, one JSON object per text frame.
 
 The operator dials each pod's control port over TLS, shows the gateway's token and holds one
-WebSocket. Down go configurations, questions about providers and heartbeats; up come a greeting,
-acknowledgements, refusals, findings and counts. Both ends ignore types and fields they do not
+WebSocket. Down go configurations, grants, questions about providers and heartbeats; up come a
+greeting, acknowledgements, refusals, findings and reports. Both ends ignore types and fields they do not
 know, so that either may be upgraded first.
 
 A configuration carries a generation, which counts changes of the document, and an epoch, which
 counts leaderships of the operator. A pod refuses a lower epoch than it has seen, so a leader that
 was replaced and wakes up late changes nothing, and it refuses a generation older than its own,
 unless the very generation that it runs is being taken back.
+
+A grant says what a pod may use of the accounts' limits. It is whole: it names every limit that
+the operator governs, and what it does not name is the pod's own to bound. It carries the epoch
+and a sequence number that grows within it; a pod ignores a lower epoch or a number that is not
+higher, and answers one that it takes by a report that carries both. Until that report has come
+the operator counts what it granted before as still used.
 """
 
 from __future__ import annotations
@@ -19,6 +25,17 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mcp_gateway.api.fields import Observed
+from mcp_gateway.api.quota import (
+    MAX_LIMITS,
+    MAX_PEERS,
+    MAX_TEXT,
+    LimitReport,
+    Number,
+    Peer,
+    Quota,
+    Text,
+    Word,
+)
 from mcp_gateway.api.server import CONTROL_PORT
 from mcp_gateway.errors import ProtocolError
 
@@ -43,11 +60,7 @@ REPORT_EVERY: Final = 5.0
 """Seconds between two reports, where there is something new to report."""
 
 MAX_PROBLEMS: Final = 32
-MAX_TEXT: Final = 2_048
 
-Number = Annotated[int, Field(ge=0, le=2**53)]
-Word = Annotated[str, Field(max_length=256)]
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
 ProbeState = Literal["Healthy", "CredentialRefused", "ModelUnknown", "Unreachable"]
 
 
@@ -89,8 +102,29 @@ class Probe(Message):
     """Names of providers of the document in force."""
 
 
+class Grant(Message):
+    """To a pod: what it may use from now on. Answered by `Report`."""
+
+    type: Literal["grant"] = "grant"
+
+    epoch: Number
+    """Number of the leadership that says so."""
+
+    sequence: Number
+    """Number of the grant to this pod, within the epoch; from 1 on."""
+
+    report_every: Annotated[float, Field(ge=0.01, le=60.0)] = 1.0
+    """Seconds between two reports while something changes that others care about."""
+
+    quotas: Annotated[list[Quota], Field(max_length=MAX_LIMITS)] = []
+    """One for each limit that the operator governs."""
+
+    peers: Annotated[list[Peer], Field(max_length=MAX_PEERS)] = []
+    """Who holds slots of the limits of which this pod holds none."""
+
+
 class Ping(Message):
-    """To a pod: are you there? Answered by `Report`, where the counts changed, and `Pong`."""
+    """To a pod: are you there? Answered by `Report`, where something changed, and `Pong`."""
 
     type: Literal["ping"] = "ping"
 
@@ -211,6 +245,16 @@ class Report(Message):
 
     type: Literal["report"] = "report"
 
+    epoch: Number = 0
+    """The highest epoch it has heard; a report with a lower one than the operator's own may be
+    outdated by a grant of the leader before."""
+
+    sequence: Number = 0
+    """Number of the grant in force, if it is of this epoch; else 0."""
+
+    limits: Annotated[list[LimitReport], Field(max_length=MAX_LIMITS)] = []
+    """The limits it knows."""
+
     requests: Number
     """Requests that ended, without those that the client gave up or that were no request."""
 
@@ -229,7 +273,7 @@ class Pong(Message):
 
 _T = TypeVar("_T")
 
-Down = Config | Probe | Ping
+Down = Config | Grant | Probe | Ping
 Up = Hello | Ack | Refused | Probed | Report | Pong
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])
