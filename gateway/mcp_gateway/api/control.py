@@ -2,8 +2,8 @@
 
 The operator dials each pod's control port over TLS, shows the gateway's token and holds one
 WebSocket. Down go configurations, grants, questions about providers and heartbeats; up come a
-greeting, acknowledgements, refusals, findings and reports. Both ends ignore types and fields they do not
-know, so that either may be upgraded first.
+greeting, acknowledgements, refusals, findings and reports. Both ends ignore types and fields
+they do not know, so that either may be upgraded first.
 
 A configuration carries a generation, which counts changes of the document, and an epoch, which
 counts leaderships of the operator. A pod refuses a lower epoch than it has seen, so a leader that
@@ -116,10 +116,10 @@ class Grant(Message):
     report_every: Annotated[float, Field(ge=0.01, le=60.0)] = 1.0
     """Seconds between two reports while something changes that others care about."""
 
-    quotas: Annotated[list[Quota], Field(max_length=MAX_LIMITS)] = []
+    quotas: Annotated[list[Quota], Field(max_length=MAX_LIMITS)] = Field(default=[])
     """One for each limit that the operator governs."""
 
-    peers: Annotated[list[Peer], Field(max_length=MAX_PEERS)] = []
+    peers: Annotated[list[Peer], Field(max_length=MAX_PEERS)] = Field(default=[])
     """Who holds slots of the limits of which this pod holds none."""
 
 
@@ -252,7 +252,7 @@ class Report(Message):
     sequence: Number = 0
     """Number of the grant in force, if it is of this epoch; else 0."""
 
-    limits: Annotated[list[LimitReport], Field(max_length=MAX_LIMITS)] = []
+    limits: Annotated[list[LimitReport], Field(max_length=MAX_LIMITS)] = Field(default=[])
     """The limits it knows."""
 
     requests: Number

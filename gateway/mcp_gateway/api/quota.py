@@ -103,7 +103,7 @@ class LimitReport(Observed):
     wait_p99: Seconds = 0.0
     """The same, of the hundredth that waited longest."""
 
-    refusals: Annotated[dict[Word, Number], Field(max_length=16)] = {}
+    refusals: Annotated[dict[Word, Number], Field(max_length=16)] = Field(default={})
     """Refused attempts by cause: concurrency, frequency, tokens, quota, overload."""
 
     in_flight_at_refusal: Number | None = None
