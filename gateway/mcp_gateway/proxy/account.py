@@ -276,6 +276,14 @@ class Account:
         meters.duration.observe(attempt.upstream)
         meters.input_tokens.value += answer.prompt_tokens
         meters.output_tokens.value += answer.completion_tokens
+        if self.spec.prices:
+            self._spent(answer, attempt.model)
+
+    def _spent(self, answer: ChatAnswer, model: str) -> None:
+        price = self.spec.prices.get(model)
+        if price is not None:
+            tokens = answer.prompt_tokens * price.input + answer.completion_tokens * price.output
+            self.meters.cost.value += tokens / 1e6
 
 
 def _is_clients_time(failure: GatewayError, given: Timeouts, own: Timeouts) -> bool:

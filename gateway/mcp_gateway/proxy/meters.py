@@ -10,9 +10,22 @@ from mcp_gateway.telemetry.metrics import Registry
 class AccountMeters:
     """Cells of one provider account."""
 
-    __slots__ = ("_attempts", "duration", "input_tokens", "ok", "output_tokens", "retries")
+    __slots__ = (
+        "_attempts",
+        "_cost",
+        "_registry",
+        "duration",
+        "input_tokens",
+        "ok",
+        "output_tokens",
+        "provider",
+        "retries",
+    )
 
     def __init__(self, registry: Registry, provider: str) -> None:
+        self._registry = registry
+        self._cost: Counter | None = None
+        self.provider = provider
         self._attempts = {
             outcome: registry.counter(metric.ATTEMPTS, provider, outcome)
             for outcome in metric.OUTCOMES
@@ -26,6 +39,14 @@ class AccountMeters:
     def attempts(self, outcome: str) -> Counter:
         """The counter of one outcome, a word of `definitions.OUTCOMES`."""
         return self._attempts[outcome]
+
+    @property
+    def cost(self) -> Counter:
+        """What was spent. It is there from the first use: without prices there is no figure."""
+        found = self._cost
+        if found is None:
+            found = self._cost = self._registry.counter(metric.COST, self.provider)
+        return found
 
 
 class RouteMeters:

@@ -52,7 +52,10 @@ REQUESTS = Metric(
     (("face", FACES), ("operation", OPERATIONS), ("status", STATUSES)),
 )
 REQUESTS_IN_FLIGHT = Metric(
-    "mcp_gateway_requests_in_flight", "gauge", "Requests being worked on now."
+    "mcp_gateway_requests_in_flight",
+    "gauge",
+    "Requests being worked on now.",
+    otel="http.server.active_requests",
 )
 ROUTE_REQUESTS = Metric(
     "mcp_gateway_route_requests_total",
@@ -92,6 +95,12 @@ TOKENS = Metric(
     (("direction", ("input", "output")),),
     otel="gen_ai.client.token.usage",
 )
+COST = Metric(
+    "mcp_gateway_upstream_cost_total",
+    "counter",
+    "What the tokens cost by the document's `prices`, in their currency; of priced models only.",
+    ("provider",),
+)
 RETRIES = Metric(
     "mcp_gateway_upstream_retries_total",
     "counter",
@@ -104,6 +113,7 @@ CONNECTIONS = Metric(
     "Upstream connections by what they are doing.",
     ("provider", "state"),
     (("state", ("connecting", "idle", "in_flight")),),
+    otel="http.client.open_connections",
 )
 WAITING = Metric(
     "mcp_gateway_pool_waiting", "gauge", "Requests waiting for a connection.", ("provider",)
