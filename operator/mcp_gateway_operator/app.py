@@ -18,15 +18,15 @@ from mcp_gateway_operator.cluster import (
     Access,
     Cluster,
     ClusterError,
-    Forbidden,
     Leadership,
+    NotFound,
     Recorder,
     Reflector,
 )
 from mcp_gateway_operator.cluster.backoff import backoff
 from mcp_gateway_operator.cluster.item import Partial, PodItem, Workload
 from mcp_gateway_operator.facts import Fleet, Key
-from mcp_gateway_operator.handlers import watch
+from mcp_gateway_operator.handlers import defined, watch
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.probes import Probes
 from mcp_gateway_operator.reconcile import KeyQueue, Loop, Reconciler, Store
@@ -36,7 +36,6 @@ from mcp_gateway_operator.render.kind import (
     CHILDREN,
     DEPLOYMENT,
     GATEWAY,
-    NAMESPACE,
     POD,
     SECRET,
     STATEFUL_SET,
@@ -45,7 +44,6 @@ from mcp_gateway_operator.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 
@@ -93,6 +91,7 @@ class Operator:
         self._metrics = metrics
         self._tasks = Tasks()
         self._stop = asyncio.Event()
+        self._listed = asyncio.Event()
         self._kopf_stop = asyncio.Event()
         self._kopf: asyncio.Task[None] | None = None
         self._synced = False
@@ -147,19 +146,30 @@ class Operator:
             self._tasks.start(f"worker {number}", looks.run())
         self._tasks.start("lead", self._lead(reflectors))
         self._tasks.start("resync", self._resync())
+        self._tasks.start("vanished", self._follow_lists())
+        await self._watch()
+
+    async def _watch(self) -> None:
+        """Have kopf watch once there is something to watch, until a signal."""
+        loop = asyncio.get_running_loop()
+        there = loop.create_task(defined(self._cluster), name="definition")
+        stop = loop.create_task(self._stop.wait())
+        await asyncio.wait([there, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not there.done():
+            there.cancel()
+            return
+        await there
         ready = asyncio.Event()
-        discover = await self._may_discover()
         kopf = watch(
             self._store, self._access, self._settings.namespaces,
-            discover=discover, ready=ready, stop=self._kopf_stop,
+            listed=self._listed.set, ready=ready, stop=self._kopf_stop,
         )  # fmt: skip
-        loop = asyncio.get_running_loop()
         self._kopf = loop.create_task(kopf, name="kopf")
-        waits = [loop.create_task(each.wait()) for each in (ready, self._stop)]
-        await asyncio.wait([waits[0], self._kopf], return_when=asyncio.FIRST_COMPLETED)
+        begun = loop.create_task(ready.wait())
+        await asyncio.wait([begun, self._kopf], return_when=asyncio.FIRST_COMPLETED)
         self._listen_to_signals()  # which kopf has taken
-        await asyncio.wait([waits[1], self._kopf], return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
+        await asyncio.wait([stop, self._kopf], return_when=asyncio.FIRST_COMPLETED)
+        for wait in (begun, stop):
             wait.cancel()
 
     async def _end_kopf(self) -> None:
@@ -167,19 +177,6 @@ class Operator:
         self._kopf_stop.set()
         if self._kopf is not None:
             await self._kopf
-
-    async def _may_discover(self) -> bool:
-        """Tell whether definitions, and with namespaces those too, may be listed."""
-        wanted = [DEFINITIONS, NAMESPACE.path()] if self._settings.namespaces else [DEFINITIONS]
-        try:
-            for path in wanted:
-                await self._cluster.request("list", "GET", path, params={"limit": "1"})
-        except Forbidden:
-            log.info("a definition that comes later is not noticed: no right to see any")
-            return False
-        except ClusterError as exc:
-            log.warning("definitions not listed", extra={"fields": {"error": str(exc)}})
-        return True
 
     async def _lead(self, reflectors: Sequence[Reflector[Any]]) -> None:
         """Take part in the election once the cluster was seen: a leader must know what is."""
@@ -202,11 +199,14 @@ class Operator:
     async def _upgrading(self) -> list[Key]:
         """Ask whose turn of an upgrade it is: kopf may not have told of everything yet."""
         found = []
-        for scope in self._scopes():
-            async for items, _ in self._cluster.list(GATEWAY, scope, Workload):
-                for item in items:
-                    if any(has_turn(each.type, each.reason) for each in item.status.conditions):
-                        found.append(Key(item.metadata.namespace, item.metadata.name))
+        try:
+            for scope in self._scopes():
+                async for items, _ in self._cluster.list(GATEWAY, scope, Workload):
+                    for item in items:
+                        if any(has_turn(each.type, each.reason) for each in item.status.conditions):
+                            found.append(Key(item.metadata.namespace, item.metadata.name))
+        except NotFound:
+            log.info("no gateways yet: their definition is missing")
         return found
 
     async def _end(self) -> None:
@@ -222,6 +222,25 @@ class Operator:
             except ClusterError as exc:
                 log.warning("resync failed", extra={"fields": {"error": str(exc)}})
             self._look_at_everything()
+
+    async def _follow_lists(self) -> None:
+        """Find what is gone whenever kopf had to list anew.
+
+        A gateway that was deleted in between would have its objects made again each time that
+        the cluster's collector takes them.
+        """
+        failures = 0
+        while True:
+            await self._listed.wait()
+            self._listed.clear()
+            try:
+                await self._drop_vanished()
+                failures = 0
+            except ClusterError as exc:
+                failures += 1
+                log.warning("gateways not listed", extra={"fields": {"error": str(exc)}})
+                self._listed.set()
+                await asyncio.sleep(backoff(failures))
 
     async def _drop_vanished(self) -> None:
         """Find resources that were deleted while no watch was open: kopf does not tell of them."""

@@ -16,6 +16,7 @@ from mcp_gateway_operator.cluster.error import (
 from mcp_gateway_operator.cluster.event import Recorder, Subject
 from mcp_gateway_operator.cluster.lease import Leadership
 from mcp_gateway_operator.cluster.reflector import Reflector, Sink
+from mcp_gateway_operator.cluster.retry import Retry
 
 __all__ = [
     "Access",
@@ -32,6 +33,7 @@ __all__ = [
     "Recorder",
     "Reflector",
     "Refused",
+    "Retry",
     "Sink",
     "Subject",
     "Unreachable",

@@ -12,8 +12,8 @@ import msgspec
 
 from mcp_gateway_operator.cluster.access import Access
 from mcp_gateway_operator.cluster.error import (
-    ClusterError,
     NotFound,
+    Refused,
     Unreachable,
     error_for,
 )
@@ -217,7 +217,7 @@ class Cluster:
                 answer = await response.read()
                 self._count(verb, response.status)
                 if response.status >= 400:
-                    raise _error(response.status, answer, response.headers)
+                    raise refusal(response.status, answer, response.headers)
                 return answer
         except _NOT_CONNECTED as exc:
             self._count(verb, 0)
@@ -239,7 +239,7 @@ class Cluster:
             ) as response:  # fmt: skip
                 self._count("watch", response.status)
                 if response.status >= 400:
-                    raise _error(response.status, await response.read(), response.headers)
+                    raise refusal(response.status, await response.read(), response.headers)
                 rest = b""
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -288,13 +288,14 @@ def _anyone() -> None:
     """Let every write leave: for one who is not one of several."""
 
 
-def _error(status: int, answer: bytes, headers: Mapping[str, str]) -> ClusterError:
+def refusal(status: int, answer: bytes, headers: Mapping[str, str]) -> Unreachable | Refused:
+    """The error that an answer of 400 and above stands for."""
     try:
-        refusal = msgspec.json.decode(answer, type=_Refusal)
+        said = msgspec.json.decode(answer, type=_Refusal)
     except (msgspec.DecodeError, msgspec.ValidationError):
-        refusal = _Refusal(message=answer[:200].decode(errors="replace"))
+        said = _Refusal(message=answer[:200].decode(errors="replace").strip())
     try:
         retry_after = float(headers.get("Retry-After", "0"))
     except ValueError:
         retry_after = 0.0
-    return error_for(status, refusal.reason, refusal.message, retry_after)
+    return error_for(status, said.reason, said.message, retry_after)

@@ -12,6 +12,12 @@ MADE = (
     "poddisruptionbudgets", "secrets", "serviceaccounts", "services", "statefulsets",
 )  # fmt: skip
 SELECTOR = "app.kubernetes.io/managed-by=mcp-gateway-operator,app.kubernetes.io/instance"
+COLLECTED_WITHIN = 180.0
+"""Seconds that the cluster's garbage collector is given.
+
+It looks for new kinds every half minute, and what belongs to one it does not know yet it tries
+again after pauses that double, as it does after the API server was away.
+"""
 CONDITIONS = {"Ready", "Progressing", "ConfigApplied", "ProvidersReachable", "Degraded"}
 
 
@@ -85,6 +91,27 @@ def complete(cluster: Cluster, namespace: str, name: str = "llm") -> bool:
         ("Deployment", name), ("Secret", f"{name}-control"), ("Secret", f"{name}-secrets"),
     }  # fmt: skip
     return wanted <= made(cluster, namespace).keys()
+
+
+def left(cluster: Cluster, namespace: str, name: str) -> list[tuple[str, str]]:
+    """What is there of what was made for a gateway."""
+    found = made(cluster, namespace).items()
+    label = "app.kubernetes.io/instance"
+    return [id_ for id_, each in found if each["metadata"]["labels"][label] == name]
+
+
+def wait_collected(cluster: Cluster, namespace: str, name: str) -> None:
+    """Return once the cluster's garbage collector has taken what a deleted gateway had."""
+    what = f"the cluster's collector has taken what {name} had"
+    eventually(lambda: not left(cluster, namespace, name), what, COLLECTED_WITHIN)
+
+
+def teach_collector(cluster: Cluster, namespace: str) -> None:
+    """Return once the garbage collector is sure to know MCPGateways. An operator must run."""
+    cluster.apply(gateway("first"), namespace=namespace)
+    eventually(lambda: complete(cluster, namespace, "first"), "the first is made")
+    cluster.delete("mcpgateway", "first", namespace)
+    wait_collected(cluster, namespace, "first")
 
 
 def events(cluster: Cluster, namespace: str, reason: str = "") -> list[Object]:

@@ -11,10 +11,14 @@ from tests.integration.operator_reconcile.gateways import (
     events,
     gateway,
     made,
+    teach_collector,
+    wait_collected,
     wait_condition,
 )
 from tests.support.kubernetes import Cluster, eventually
 from tests.support.operator_process import OperatorProcess, running_operator
+
+from mcp_gateway.api.crd import custom_resource_definition
 
 pytestmark = pytest.mark.integration
 
@@ -58,6 +62,51 @@ def test_an_api_server_that_stops_and_comes_back(
     assert {pod["metadata"]["uid"] for pod in cluster.list("pods", namespace)} == pods
     assert operator.running
     assert len(events(cluster, namespace)) < 15
+
+
+@ours_only
+def test_a_definition_that_is_deleted_and_applied_again(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    definition = custom_resource_definition()
+    name = definition["metadata"]["name"]
+    with running_operator(cluster, namespace, tmp_path) as operator:
+        # Of a kind that is gone before it was known the cluster's collector takes nothing.
+        teach_collector(cluster, namespace)
+        cluster.apply(gateway(), namespace=namespace)
+        eventually(lambda: complete(cluster, namespace), "all is made")
+        cluster.kubectl("delete", "crd", name)
+        wait_collected(cluster, namespace, "llm")
+        eventually(lambda: operator.lines("definition missing"), "it says what is missing")
+        cluster.apply(definition)
+        cluster.wait("crd", name, "condition=Established")
+        cluster.apply(gateway("again"), namespace=namespace)
+        eventually(lambda: complete(cluster, namespace, "again"), "it is watched again", 90.0)
+        assert operator.running
+        (line,) = operator.lines("definition missing")
+        assert line["definition"] == name
+        assert "Traceback" not in operator.log.read_text()
+        assert operator.get("/livez")[0] == 200
+
+
+@ours_only
+def test_an_operator_that_is_there_before_the_definition(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    definition = custom_resource_definition()
+    name = definition["metadata"]["name"]
+    cluster.kubectl("delete", "crd", name)
+    try:
+        with running_operator(cluster, namespace, tmp_path) as operator:
+            eventually(lambda: operator.lines("definition missing"), "it says what is missing")
+            cluster.apply(definition)
+            cluster.wait("crd", name, "condition=Established")
+            cluster.apply(gateway(), namespace=namespace)
+            eventually(lambda: complete(cluster, namespace), "all is made", 90.0)
+            assert "Traceback" not in operator.log.read_text()
+    finally:
+        cluster.apply(definition)
+        cluster.wait("crd", name, "condition=Established")
 
 
 def test_an_operator_killed_between_any_two_writes(
