@@ -41,7 +41,7 @@ class LogNormal(Model):
 
 
 class SimulatedLatency(Model):
-    """How long an answer takes: `firstToken`, then `perToken` for each token."""
+    """How long an answer takes: `firstToken`, then `perToken` for each token; or `refusal`."""
 
     first_token: LogNormal = LogNormal(median=0.8, sigma=0.5)
     """Time before the first token, whatever the answer's length."""
@@ -49,6 +49,10 @@ class SimulatedLatency(Model):
     per_token: LogNormal = LogNormal(median=0.02, sigma=0.0)
     """Time of each token. Drawn once per answer: a model's speed differs between answers more
     than within one."""
+
+    refusal: LogNormal = LogNormal()
+    """Time before an error answer, such as that of a limit. Real ones take about a tenth of a
+    second."""
 
 
 class SimulatedTokens(Model):
@@ -110,6 +114,10 @@ class SimulatorSettings(Model):
 
     failures: Annotated[list[SimulatedFailure], Field(max_length=32)] = Field(default=[])
     """Failures mixed in. The ratios add up to at most 1."""
+
+    retry_after: DurationOrZero = 1.0
+    """What a refusal for too many requests in flight asks to wait, on a wire that says so. An
+    experiment that runs faster than life shortens it with everything else."""
 
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
     """Start of the random numbers: the same requests in the same order are answered the same."""

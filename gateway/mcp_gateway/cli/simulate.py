@@ -41,6 +41,7 @@ _OPTIONS = {
     "failures.ratio": "--failures",
     "latency.firstToken": "--first-token",
     "latency.perToken": "--per-token",
+    "latency.refusal": "--refusal",
     "answerTokens.median": "--answer-tokens",
 }
 
@@ -85,6 +86,7 @@ def _register_behaviour(group: Any) -> None:
         "--first-token", metavar="DURATION", help="median time before the first token"
     )
     group.add_argument("--per-token", metavar="DURATION", help="median time of each token")
+    group.add_argument("--refusal", metavar="DURATION", help="median time before an error answer")
     group.add_argument("--answer-tokens", metavar="N", type=int, help="median length of an answer")
 
 
@@ -113,7 +115,9 @@ def settings(args: argparse.Namespace) -> SimulatorSettings:
         **_limits(args),
         "failures": _failures(args.failures) if args.failures else None,
         "latency": _given(
-            firstToken=_given(median=args.first_token), perToken=_given(median=args.per_token)
+            firstToken=_given(median=args.first_token),
+            perToken=_given(median=args.per_token),
+            refusal=_given(median=args.refusal),
         ),
         "answerTokens": _given(median=args.answer_tokens),
     }

@@ -1,6 +1,6 @@
 """What chance decides about a request: its length, its time, its failure.
 
-Each has a generator of its own, so that a change of the failures leaves the times as they were.
+Each has a generator of its own, so that failures and refusals leave the times as they were.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ class Law:
     """Draws, in the order requests come; the same seed gives the same draws."""
 
     __slots__ = ("_failures", "_first", "_lengths", "_maximum", "_median", "_misfortune",
-                 "_per_token", "_refusal", "_sigma", "_times")  # fmt: skip
+                 "_per_token", "_refusal", "_refusals", "_sigma", "_times")  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
         self._lengths = random.Random(f"lengths {settings.seed}")
         self._times = random.Random(f"times {settings.seed}")
+        self._refusals = random.Random(f"refusals {settings.seed}")
         self._misfortune = random.Random(f"failures {settings.seed}")
         length = settings.answer_tokens
         self._median, self._sigma = math.log(max(length.median, 1.0)), length.sigma
@@ -40,15 +41,15 @@ class Law:
 
     def first_token(self) -> float:
         """Seconds before the first token."""
-        return self._draw(self._first)
+        return _draw(self._first, self._times)
 
     def per_token(self) -> float:
         """Seconds for each token of one answer."""
-        return self._draw(self._per_token)
+        return _draw(self._per_token, self._times)
 
     def refusal(self) -> float:
         """Seconds before an error answer."""
-        return self._draw(self._refusal)
+        return _draw(self._refusal, self._refusals)
 
     def failure(self) -> FailureKind | None:
         """How the request is to fail; None for one that succeeds."""
@@ -60,9 +61,10 @@ class Law:
                 return kind
         return None
 
-    def _draw(self, law: LogNormal) -> float:
-        if law.median <= 0.0:
-            return 0.0
-        if law.sigma <= 0.0:
-            return law.median
-        return self._times.lognormvariate(math.log(law.median), law.sigma)
+
+def _draw(law: LogNormal, dice: random.Random) -> float:
+    if law.median <= 0.0:
+        return 0.0
+    if law.sigma <= 0.0:
+        return law.median
+    return dice.lognormvariate(math.log(law.median), law.sigma)

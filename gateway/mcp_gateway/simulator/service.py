@@ -11,6 +11,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -189,6 +190,8 @@ class Simulator:
         denial = account.enter(limits, now, prompt_tokens + (chat.limit or DEFAULT_MAX_TOKENS))
         headers = self._wire.headers(account, limits, now, wall)
         if denial is not None:
+            if denial.cause == "concurrency":
+                denial = replace(denial, retry_after=self.settings.retry_after)
             self._refuse(connection, self._wire.denied(denial, name), headers)
             return
         self._answers += 1

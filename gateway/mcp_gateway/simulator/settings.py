@@ -137,6 +137,7 @@ class Settings:
         latency: the law of its times.
         answer_tokens: the law of an answer's length, never more than `longest_answer`.
         failures: ratios that together are at most 1.
+        retry_after: seconds that a refusal for concurrency asks to wait.
         seed: the same seed and the same order of requests give the same draws.
     """
 
@@ -149,6 +150,7 @@ class Settings:
     answer_tokens: LogNormal = LogNormal(40.0)
     longest_answer: int = 4096
     failures: tuple[Failure, ...] = ()
+    retry_after: float = 1.0
     seed: int = 0
 
     @property
@@ -169,10 +171,12 @@ def compiled(document: SimulatorSettings, api_keys: frozenset[str] = frozenset()
         latency=Latency(
             first_token=_law(document.latency.first_token),
             per_token=_law(document.latency.per_token),
+            refusal=_law(document.latency.refusal),
         ),
         answer_tokens=LogNormal(tokens.median, tokens.sigma),
         longest_answer=tokens.max,
         failures=tuple(Failure(FailureKind(f.kind), f.ratio) for f in document.failures),
+        retry_after=document.retry_after,
         seed=document.seed,
     )
 

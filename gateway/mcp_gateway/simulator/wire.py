@@ -65,7 +65,10 @@ class KimiWire:
 
     def denied(self, denial: Denial, account: str) -> ErrorReply:
         """See `Wire.denied`."""
-        again = f"please try again after {max(1, round(denial.retry_after))} seconds"
+        # When a window has room is said in whole seconds; a slot may be free in less.
+        exact = denial.cause == "concurrency"
+        wait = denial.retry_after if exact else max(1, round(denial.retry_after))
+        again = f"please try again after {wait:.4g} seconds"
         current = f"current: {denial.current}, limit: {denial.limit}"
         said = {
             "concurrency": f"max organization concurrency: {denial.limit}, {again}",

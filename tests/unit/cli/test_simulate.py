@@ -23,6 +23,7 @@ def test_every_option_finds_its_place() -> None:
         *("--wire", "glm", "--concurrency", "5", "--rpm", "60", "--tpm", "1000", "--seed", "7"),
         *("--models", "glm-4.6,glm-5", "--failures", "overload=0.05, reset=0.01"),
         *("--first-token", "800ms", "--per-token", "0s", "--answer-tokens", "50"),
+        *("--refusal", "100ms"),
     )
 
     assert (made.wire, made.seed, made.models) == ("glm", 7, ["glm-4.6", "glm-5"])
@@ -33,6 +34,7 @@ def test_every_option_finds_its_place() -> None:
     ]
     assert made.latency.first_token.median == 0.8
     assert made.latency.per_token.median == 0.0
+    assert made.latency.refusal.median == 0.1
     assert made.answer_tokens.median == 50
 
 

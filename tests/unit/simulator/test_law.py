@@ -35,6 +35,14 @@ def test_failures_leave_the_times_as_they_were() -> None:
         assert with_failures.first_token() == without.first_token()
 
 
+def test_refusals_leave_the_times_as_they_were() -> None:
+    latency = Latency(LAW.latency.first_token, refusal=LogNormal(0.1, 0.3))
+    with_refusals, without = Law(Settings(latency=latency)), Law(Settings(latency=latency))
+    for _ in range(20):
+        assert with_refusals.refusal() > 0.0
+        assert with_refusals.first_token() == without.first_token()
+
+
 def test_draws_follow_their_laws() -> None:
     law = Law(LAW)
     lengths = [law.tokens() for _ in range(4000)]

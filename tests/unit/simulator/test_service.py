@@ -95,6 +95,21 @@ async def test_other_paths_are_not_there(method: str, path: str) -> None:
     assert ask(simulator(), method=method, path=path).status == 404
 
 
+async def test_a_refusal_says_when_to_come_again_and_takes_its_time() -> None:
+    made = simulator(
+        limits=Limits(concurrency=1),
+        latency=Latency(LogNormal(10.0), refusal=LogNormal(0.1)),
+        retry_after=0.05,
+    )
+    client(made)[0].data_received(request(chat()))
+    other, transport = client(made)
+    other.data_received(request(chat()))
+    await asyncio.sleep(0.09)
+    assert transport.written == b""
+    await asyncio.sleep(0.02)
+    assert b"try again after 0.05 seconds" in transport.written
+
+
 async def test_in_flight_ends_with_the_last_byte() -> None:
     made = simulator(limits=Limits(concurrency=1), latency=SLOW)
     connection, transport = client(made)

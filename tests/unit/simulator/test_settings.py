@@ -27,9 +27,11 @@ def test_a_document_is_compiled_field_by_field() -> None:
             "latency": {
                 "firstToken": {"median": "300ms", "sigma": 0.1},
                 "perToken": {"median": "10ms", "sigma": 0.2},
+                "refusal": {"median": "100ms", "sigma": 0.4},
             },
             "answerTokens": {"median": 50, "sigma": 0.3, "max": 100},
             "failures": [{"kind": "overload", "ratio": 0.25}],
+            "retryAfter": "80ms",
             "seed": 7,
         }
     )
@@ -39,10 +41,11 @@ def test_a_document_is_compiled_field_by_field() -> None:
         by_model={"glm-5": Limits(concurrency=2)},
         models=("glm-5",),
         api_keys=frozenset({"k"}),
-        latency=Latency(first_token=LogNormal(0.3, 0.1), per_token=LogNormal(0.01, 0.2)),
+        latency=Latency(LogNormal(0.3, 0.1), LogNormal(0.01, 0.2), LogNormal(0.1, 0.4)),
         answer_tokens=LogNormal(50, 0.3),
         longest_answer=100,
         failures=(Failure(FailureKind.OVERLOAD, 0.25),),
+        retry_after=0.08,
         seed=7,
     )
 

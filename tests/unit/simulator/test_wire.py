@@ -35,7 +35,7 @@ def understood(name: str, reply: ErrorReply) -> RefusalKind:
     ("cause", "said", "kind"),
     [
         ("concurrency", "request reached max organization concurrency: 5, please try again after"
-         " 3 seconds", RefusalKind.CONCURRENCY),
+         " 3.2 seconds", RefusalKind.CONCURRENCY),
         ("rpm", "request reached organization max RPM: 5, please try again after 3 seconds",
          RefusalKind.FREQUENCY),
         ("tpm", "request reached organization TPM rate limit, current: 4, limit: 5",
