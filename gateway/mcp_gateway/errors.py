@@ -32,7 +32,7 @@ GatewayError                          500  -32603
 │   ├─ NoProviderAvailable            503
 │   ├─ CircuitOpen                    503
 │   └─ PoolError                      503
-│       └─ PoolClosed · PoolTimeout (504) · PoolSaturated
+│       └─ PoolClosed · PoolTimeout (504) · PoolSaturated · Misdirected (421)
 └─ DeadlineExceeded                   504  504
 ```
 
@@ -338,6 +338,16 @@ class PoolTimeout(PoolError):
 
 class PoolSaturated(PoolError):
     """The pool's wait queue is full: refused at once."""
+
+
+class Misdirected(PoolError):
+    """This process holds no slot of what the request needs; another pod of its gateway may.
+
+    Said between pods, never to a client.
+    """
+
+    http_status = 421
+    rpc_code = 421
 
 
 class DeadlineExceeded(GatewayError):

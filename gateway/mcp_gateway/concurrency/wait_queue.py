@@ -159,6 +159,15 @@ class WaitQueue(Generic[T]):
                     if not waiter.future.done():
                         waiter.future.set_exception(make_error())
 
+    def fail_lane(self, lane: str, make_error: Callable[[], Exception]) -> None:
+        """Empty one lane; every waiter of it gets an error of its own."""
+        place = self._lanes.get(lane)
+        for line in list(place.clients.values()) if place is not None else ():
+            for waiter in list(line):
+                self._remove(waiter)
+                if not waiter.future.done():
+                    waiter.future.set_exception(make_error())
+
     def _remove(self, waiter: Waiter[T]) -> None:
         waiter.queued = False
         lane = self._lanes[waiter.lane]

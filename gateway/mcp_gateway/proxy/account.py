@@ -9,10 +9,12 @@ An account outlives the documents it is configured by.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mcp_gateway.api import ModelLimits, ModelShare
 from mcp_gateway.api import Provider as ProviderSpec
+from mcp_gateway.api.quota import Peer
 from mcp_gateway.errors import (
     CircuitOpen,
     DeadlineExceeded,
@@ -55,6 +57,7 @@ class Account:
         breaker, rates, meters: what learns and what counts.
         model_rates: rates of single models, where the provider limits those.
         last_error: the last failure, for people.
+        fleet: pods of this gateway that hold slots, by model; the empty name is the account's.
     """
 
     spec: ProviderSpec
@@ -67,6 +70,7 @@ class Account:
     loop: asyncio.AbstractEventLoop
     model_rates: dict[str, Rates] = field(default_factory=dict)
     last_error: str = ""
+    fleet: Mapping[str, Sequence[Peer]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,6 +86,21 @@ class Account:
         """The breaker lets requests through."""
         return self.breaker.retry_after(self.loop.time()) == 0.0
 
+    def holds_nothing(self, model: str) -> bool:
+        """This process was given no slot of what a request for `model` needs."""
+        return self.pool.holds_nothing(model)
+
+    def peers(self, model: str) -> Sequence[Peer]:
+        """Who holds slots of what a request for `model` needs."""
+        return self.fleet.get(model) or self.fleet.get("", ())
+
+    def set_peers(self, fleet: Mapping[str, Sequence[Peer]]) -> None:
+        """Take note of who holds slots, by model, and let go of those who wait here in vain."""
+        self.fleet = fleet
+        for model, peers in fleet.items():
+            if peers and self.holds_nothing(model):
+                self.pool.turn_away(model)
+
     def set_model_share(self, model: str, share: ModelShare) -> None:
         """Move what this process may use of one model's limits; what is left out stays."""
         if "share" in share.model_fields_set:
@@ -95,10 +114,19 @@ class Account:
             if "tokens_per_minute" in share.model_fields_set:
                 rates.set_tokens(share.tokens_per_minute)
 
-    async def attempt(self, exchange: Exchange, call: ChatCall, model: str) -> ChatAnswer:
+    async def attempt(
+        self, exchange: Exchange, call: ChatCall, model: str, *, patience: float | None = None
+    ) -> ChatAnswer:
         """Make one attempt and let the account learn from it.
 
+        Args:
+            exchange: what is carried; it takes note of the attempt.
+            call: what to ask.
+            model: the model to ask for.
+            patience: seconds to wait for a connection in place of the document's.
+
         Raises:
+            Misdirected: this process holds no slot, and a peer does; nothing was sent.
             UpstreamError, RemoteProtocolError: the attempt failed; `failure.judge` says how to
                 go on.
             DeadlineExceeded: the client's deadline passed.
@@ -109,7 +137,10 @@ class Account:
         try:
             self._check_deadline(exchange)
             lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
-                client=exchange.client.name, lane=model, deadline=exchange.deadline
+                client=exchange.client.name,
+                lane=model,
+                deadline=exchange.deadline,
+                patience=patience,
             )
             attempt.queue = lease.waited
             if self.rates.limited or self.model_rates:

@@ -60,7 +60,10 @@ METADATA = kept("metadata")
 
 
 class Attempt(Struct):
-    """One try at one provider. Times are seconds; `outcome` is `ok` or an error's class name."""
+    """One try at one provider. Times are seconds; `outcome` is `ok` or an error's class name.
+
+    `pod` names the pod of this gateway that made it, where it was not this one.
+    """
 
     provider: str
     model: str
@@ -68,6 +71,7 @@ class Attempt(Struct):
     upstream: float = 0.0
     outcome: str = "ok"
     status: int = 0
+    pod: str = ""
 
 
 class Exchange(Struct):
@@ -85,6 +89,8 @@ class Exchange(Struct):
         sink: where streamed events go; None means the client wants one whole answer.
         request_id: the JSON-RPC id as text, or the client's own request header.
         traceparent: W3C trace context as it came in, or empty.
+        origin: the pod of this gateway that sent the request on, or empty. What was sent on once
+            is not sent on again.
         invalid: what is wrong with the request itself. It still passes the layers, because who
             may not ask at all is told that first; then this is raised.
 
@@ -113,6 +119,7 @@ class Exchange(Struct):
     sink: Sink | None = None
     request_id: str = ""
     traceparent: str = ""
+    origin: str = ""
     invalid: GatewayError | None = None
 
     client: Client = ANONYMOUS

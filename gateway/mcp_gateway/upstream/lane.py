@@ -97,6 +97,15 @@ class Lanes:
             return self.root
         return self._add(name, self._lane_share, pinned=False)
 
+    def share(self, name: str) -> int | None:
+        """What was granted or is known of a model's limit: its own, else the account's."""
+        lane = self._lanes.get(name)
+        return (self.root if lane is None else lane).limit.share
+
+    def place(self, name: str) -> str:
+        """The name under which requests for a model wait."""
+        return name if name in self._lanes else ""
+
     def is_open(self, name: str) -> bool:
         """Whether one more may be in flight in the lane of this name."""
         return self._lanes[name].has_room if name else True

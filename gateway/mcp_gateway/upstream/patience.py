@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mcp_gateway.concurrency.wait_queue import QueueFull, Waiter, WaitQueue
-from mcp_gateway.errors import DeadlineExceeded, PoolSaturated, PoolTimeout
+from mcp_gateway.errors import DeadlineExceeded, Misdirected, PoolSaturated, PoolTimeout
 from mcp_gateway.upstream.lease import Lease
 from mcp_gateway.upstream.stats import Counters
 
@@ -51,6 +51,11 @@ class Patience:
         if deadline is not None and deadline < gives_up:
             return loop.call_at(deadline, self._expire, waiter, loop, DeadlineExceeded)
         return loop.call_at(gives_up, self._expire, waiter, loop, PoolTimeout)
+
+    def turn_away(self, lane: str) -> None:
+        """End the wait of everybody in a lane: what they wait for is to be had elsewhere."""
+        message = f"no slot of {self._name} is held here"
+        self._queue.fail_lane(lane, lambda: Misdirected(message, provider=self._name))
 
     def cancelled(self, waiter: Waiter[Lease]) -> None:
         """The task that waited was cancelled; what it was given meanwhile goes back."""

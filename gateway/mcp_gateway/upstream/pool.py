@@ -179,6 +179,7 @@ class Pool:
         client: str = "",
         lane: str = "",
         deadline: float | None = None,
+        patience: float | None = None,
     ) -> Lease:
         """Lend a connection, waiting for one where need be. Does not suspend where one is idle.
 
@@ -186,11 +187,13 @@ class Pool:
             client: whose turn it uses in the queue.
             lane: the model, where models have limits of their own.
             deadline: `loop.time()` when the request's own time is over.
+            patience: seconds to wait in place of `acquire_timeout`.
 
         Raises:
             PoolClosed: the pool is draining or closed, or was closed meanwhile.
             PoolSaturated: `max_waiting` wait already.
             PoolTimeout: `acquire_timeout` passed.
+            Misdirected: turned away while it waited.
             DeadlineExceeded: `deadline` passed.
             ConnectFailed, UpstreamTimeout: no connection is open and none can be opened.
         """
@@ -198,7 +201,7 @@ class Pool:
         if lease is not None:
             return lease
         waiter = self._join(client, lane)
-        patience = self._settings.acquire_timeout
+        patience = self._settings.acquire_timeout if patience is None else patience
         timer = self._patience.time_limit(waiter, self._loop, patience, deadline)
         try:
             self._serve()
@@ -223,6 +226,14 @@ class Pool:
         """
         self._lanes.set_share(lane, share, governed=governed)
         self._serve()
+
+    def holds_nothing(self, lane: str = "") -> bool:
+        """The share of the account, or of the model that has one of its own, is 0."""
+        return self._lanes.share(lane) == 0
+
+    def turn_away(self, lane: str = "") -> None:
+        """Fail with Misdirected who waits under the account's limit, or under a model's own."""
+        self._patience.turn_away(self._lanes.place(lane))
 
     def resize(self, settings: PoolSettings) -> None:
         """Use other settings from now on; what is too much is closed as it becomes idle."""
