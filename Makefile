@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' --constraint constraints.txt
-	@$(BIN)/python -m pip install --quiet --editable '.[operator,supabase]' --group dev --constraint constraints.txt
+	@$(BIN)/python -m pip install --quiet --editable '.[operator,supabase,tracing]' --group dev --constraint constraints.txt
 	@touch $@
 
 setup: $(STAMP)  ## Create the environment
