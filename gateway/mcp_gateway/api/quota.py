@@ -28,6 +28,10 @@ class Quota(Observed):
     model: Word = ""
     """The model, where the provider limits every model by itself; empty for the account."""
 
+    account: Word = ""
+    """The account this is of, as the pod told it. A pod that uses another credential by now has
+    no share of the other account: it takes 0 until it is granted one."""
+
     share: Number | None = None
     """Requests in flight. 0 holds no slot: requests go to a peer that does."""
 
