@@ -137,7 +137,7 @@ _COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Reason", "type": "string", "jsonPath": _condition("Ready", "reason"), "priority": 1},
     {"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint", "priority": 1},
-    {"name": "Tuning", "type": "string", "jsonPath": ".spec.tuning.mode", "priority": 1},
+    {"name": "Tuning", "type": "string", "jsonPath": ".status.tuning", "priority": 1},
 ]
 
 

@@ -54,20 +54,53 @@ class Recommendation(Observed):
     """What it saw, in a sentence."""
 
 
-class ProviderStatus(Observed):
-    """One provider account, over all pods."""
+class CeilingChange(Observed):
+    """One change of a ceiling."""
 
-    name: Word
-    """The provider's name in the document."""
+    time: Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+    """When, in RFC 3339."""
 
-    reachable: bool | None = None
-    """Whether the last probe, from one pod, was answered."""
+    before: Number | None = None
+    """What it was; left out where it was not known."""
 
-    message: Text = ""
-    """What the last probe found."""
+    after: Number
+    """What it became."""
+
+    reason: Text = ""
+    """Why, in a sentence."""
+
+
+class RateStatus(Observed):
+    """How a limit of requests or tokens within a minute is used."""
+
+    stated: Number | None = None
+    """What the document or its tier states for the whole account."""
+
+    granted: Number | None = None
+    """The sum of what the pods were given."""
+
+    used: Number = 0
+    """What the pods used within the last minute."""
+
+
+class Share(Observed):
+    """What one pod may have in flight."""
+
+    pod: Word
+    """Its name."""
+
+    share: Number
+    """Requests in flight."""
+
+
+class LimitStatus(Observed):
+    """One limit of a provider account, over all pods."""
 
     ceiling: Number | None = None
     """Requests that the whole account may have in flight, as it is known now."""
+
+    stated: Number | None = None
+    """The same, as the document or its tier states it. The ceiling is never above it."""
 
     granted: Number | None = None
     """The sum of the pods' shares."""
@@ -81,8 +114,54 @@ class ProviderStatus(Observed):
     refused: Number | None = None
     """Concurrency refusals since the ceiling last changed."""
 
+    warm: Number | None = None
+    """Connections worth keeping open, over all pods."""
+
+    state: Word = ""
+    """What the tuner does: `Idle`, `Probing`, `Holding`, `Full`, `Frozen`, `Listening`."""
+
+    reason: Text = ""
+    """Why the ceiling is what it is, in a sentence."""
+
+    shares: Annotated[list[Share], Field(max_length=64)] = Field(default=[])
+    """What each pod may have in flight; the largest ones where there are many."""
+
+    requests_per_minute: RateStatus | None = None
+    """Requests begun within a minute, where that is limited."""
+
+    tokens_per_minute: RateStatus | None = None
+    """Tokens within a minute, where that is limited."""
+
     recommendation: Recommendation | None = None
     """What the tuner would do, in mode `Recommend`."""
+
+    changes: Annotated[list[CeilingChange], Field(max_length=10)] = Field(default=[])
+    """The last changes of the ceiling, the oldest first. A new leader goes on from here."""
+
+
+class ModelStatus(LimitStatus):
+    """The limit of one model, where the provider limits every model by itself."""
+
+    model: Word
+    """The provider's name of it."""
+
+
+class ProviderStatus(LimitStatus):
+    """One provider account, over all pods."""
+
+    name: Word
+    """The provider's name in the document."""
+
+    reachable: bool | None = None
+    """Whether the last probe, from one pod, was answered."""
+
+    message: Text = ""
+    """What the last probe found."""
+
+    by_model: Annotated[
+        list[ModelStatus], Field(max_length=64, json_schema_extra=list_by("model"))
+    ] = Field(default=[])
+    """The limits of models, where the provider limits every model by itself."""
 
 
 class Status(Observed):
@@ -114,6 +193,9 @@ class Status(Observed):
 
     config_applied: Word = ""
     """How many pods run it: `2/2`."""
+
+    tuning: Word = ""
+    """Mode of the tuning, and what it does where it tunes: `Off`, `Auto/Holding`."""
 
     providers: Annotated[
         list[ProviderStatus], Field(max_length=64, json_schema_extra=list_by("name"))

@@ -75,7 +75,7 @@ def test_names_travel_in_camel_case_and_what_is_not_said_is_left_out() -> None:
 def test_a_newer_peer_may_say_more() -> None:
     assert read_up('{"type":"hello","generation":1,"mood":"good"}') == Hello(generation=1)
     assert read_up('{"type":"confession","sins":[]}') is None
-    assert read_down('{"type":"grant","share":5}') is None
+    assert read_down('{"type":"confession","share":5}') is None
 
 
 def test_each_end_reads_its_own_messages_only() -> None:
