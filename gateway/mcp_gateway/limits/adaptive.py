@@ -4,7 +4,8 @@ The number comes from outside: a share set by an operator or a person, the accou
 or nothing. What the pod does by itself:
 
 - A refusal for concurrency cuts the limit at once to what is in flight without the refused one.
-- Under an operator (`governed`) it stays cut until a share is set again.
+- Under an operator (`governed`) it stays cut until a share is set again, or until the operator is
+  given up: `release` lets the limit recover alone, up to the share.
 - Alone it recovers by probing, once a second at most: when somebody waits, the limit is used up
   and the hold after the last refusal is over, it grows by a step, and the step doubles with each
   success up to a quarter of the limit. A refusal that a probe caused doubles the hold (5 s up to
@@ -76,18 +77,26 @@ class AdaptiveLimit:
         """The most the limit can grow to."""
         return self.cap if self.share is None else min(self.share, self.cap)
 
-    def set_share(self, share: int | None, *, governed: bool = False) -> None:
+    def set_share(
+        self, share: int | None, *, governed: bool = False, start: int | None = None
+    ) -> None:
         """Take a new share; a cut made before is over.
 
         Args:
-            share: requests in flight; None means unknown, and leaves the limit where it is.
+            share: requests in flight; None means unknown.
             governed: an operator speaks, and will again after a refusal.
+            start: where to begin when `share` is None; by default where the limit is.
         """
         self.share = share
         self.governed = governed
         self.in_flight_at_refusal = None
-        self.limit = min(self.limit, self.cap) if share is None else self.ceiling
+        begin = self.limit if start is None else start
+        self.limit = min(begin, self.cap) if share is None else self.ceiling
         self._begin_probing()
+
+    def release(self) -> None:
+        """The operator is silent: recover from a cut alone, with the share as a hard cap."""
+        self.governed = False
 
     def set_cap(self, cap: int) -> None:
         """Change the hard cap. A limit that stood at the old ceiling follows it."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mcp_gateway.limits.adaptive import AdaptiveLimit
 from mcp_gateway.upstream.settings import UNBOUNDED
+from mcp_gateway.upstream.waits import Waits
 
 MAX_LANES = 256
 """Models come from clients' requests: what is remembered about them is bounded."""
@@ -19,7 +20,7 @@ FIRST_LIMIT = 2
 
 
 class Lane:
-    """One limit, and how much of it is used.
+    """One limit, how much of it is used, and how it was used since the pool began.
 
     Attributes:
         name: the model, or empty for the account.
@@ -27,9 +28,25 @@ class Lane:
         in_flight: leases under it.
         refused_pending: leases among them that were refused and not yet released.
         pinned: somebody set its share; it is never forgotten.
+        arrivals: requests that came: those served at once and those that had to wait.
+        completions, service_seconds: answers, and the time they took at the provider. Noted by
+            whoever holds the leases, under the lease's own lane only.
+        refusals: refused requests by cause; noted likewise.
+        waits: how long those waited who had to.
     """
 
-    __slots__ = ("in_flight", "limit", "name", "pinned", "refused_pending")
+    __slots__ = (
+        "arrivals",
+        "completions",
+        "in_flight",
+        "limit",
+        "name",
+        "pinned",
+        "refusals",
+        "refused_pending",
+        "service_seconds",
+        "waits",
+    )
 
     def __init__(self, name: str, limit: AdaptiveLimit, *, pinned: bool) -> None:
         self.name = name
@@ -37,6 +54,11 @@ class Lane:
         self.in_flight = 0
         self.refused_pending = 0
         self.pinned = pinned
+        self.arrivals = 0
+        self.completions = 0
+        self.service_seconds = 0.0
+        self.refusals: dict[str, int] = {}
+        self.waits = Waits()
 
     @property
     def has_room(self) -> bool:
@@ -71,6 +93,7 @@ class Lanes:
         self.by_lane = by_lane
         self._capacity = capacity
         self._lane_share = lane_share
+        self._governed = False
         # Where models are limited one by one, the account is not: only the capacity bounds it.
         root = AdaptiveLimit(share, capacity, start=None if by_lane else self._start())
         self.root = Lane("", root, pinned=True)
@@ -110,14 +133,27 @@ class Lanes:
         """Whether one more may be in flight in the lane of this name."""
         return self._lanes[name].has_room if name else True
 
-    def set_share(self, name: str, share: int | None, *, governed: bool) -> None:
-        """Set the limit of the account (empty name) or of a model."""
+    def set_share(
+        self, name: str, share: int | None, *, governed: bool, start: int | None = None
+    ) -> None:
+        """Set the limit of the account (empty name) or of a model; see `AdaptiveLimit`."""
         if not name:
-            self.root.limit.set_share(share, governed=governed)
+            self.root.limit.set_share(share, governed=governed, start=start)
             return
         lane = self._lanes.get(name) or self._add(name, share, pinned=True)
         lane.pinned = True
-        lane.limit.set_share(share, governed=governed)
+        lane.limit.set_share(share, governed=governed, start=start)
+
+    def set_unlisted(self, share: int | None, *, governed: bool) -> None:
+        """Set what models begin with whose share nobody sets. Those there are stay as they are."""
+        self._lane_share = share
+        self._governed = governed
+
+    def unpin(self, name: str) -> None:
+        """Let a model be forgotten when nobody uses it: its share is no longer anybody's word."""
+        lane = self._lanes.get(name)
+        if lane is not None:
+            lane.pinned = False
 
     def set_capacity(self, capacity: int) -> None:
         """Change what bounds every limit."""
@@ -126,11 +162,49 @@ class Lanes:
         for lane in self:
             lane.limit.set_cap(capacity)
 
+    # What happens under a lane counts under the account as well.
+
+    def came(self, lane: Lane) -> None:
+        """A request came."""
+        self.root.arrivals += 1
+        if lane is not self.root:
+            lane.arrivals += 1
+
+    def waited(self, lane: Lane, seconds: float) -> None:
+        """A request that had to wait got a lease."""
+        self.root.waits.add(seconds)
+        if lane is not self.root:
+            lane.waits.add(seconds)
+
+    def lent(self, lane: Lane) -> None:
+        """A lease was assigned."""
+        self.root.in_flight += 1
+        if lane is not self.root:
+            lane.in_flight += 1
+
+    def ended(self, lane: Lane, *, refused: bool) -> None:
+        """A lease ended."""
+        root = self.root
+        root.in_flight -= 1
+        root.refused_pending -= refused
+        if lane is not root:
+            lane.in_flight -= 1
+            lane.refused_pending -= refused
+
+    def refused(self, lane: Lane) -> None:
+        """A lease was refused for concurrency: cut the limit that it counts against."""
+        self.root.refused_pending += 1
+        if lane is not self.root:
+            lane.refused_pending += 1
+        cut = lane if self.by_lane else self.root
+        cut.limit.refused(cut.in_flight - cut.refused_pending)
+
     def _start(self) -> int | None:
         return FIRST_LIMIT if self._capacity >= UNBOUNDED else None
 
     def _add(self, name: str, share: int | None, *, pinned: bool) -> Lane:
         limit = AdaptiveLimit(share, self._capacity, start=self._start())
+        limit.governed = self._governed
         lane = self._lanes[name] = Lane(name, limit, pinned=pinned)
         return lane
 

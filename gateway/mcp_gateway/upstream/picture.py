@@ -21,6 +21,7 @@ def picture(
     stock: Stock,
     opener: Opener,
     counters: Counters,
+    warm: int,
     now: float,
 ) -> PoolStats:
     """Put together what the parts of one pool know at this moment."""
@@ -46,8 +47,9 @@ def picture(
         created=stock.created,
         connect_failures=opener.failures,
         closed=dict(stock.closed),
-        wait_sum=counters.wait_sum,
-        wait_count=counters.wait_count,
+        wait_sum=root.waits.seconds,
+        wait_count=root.waits.count,
+        warm=warm,
         last_error=opener.last_error,
     )
 

@@ -34,6 +34,7 @@ from mcp_gateway.upstream.picture import picture
 from mcp_gateway.upstream.settings import PoolSettings
 from mcp_gateway.upstream.stats import CloseReason, Counters, PoolState, PoolStats
 from mcp_gateway.upstream.stock import Stock
+from mcp_gateway.upstream.upkeep import Upkeep
 
 __all__ = ["CloseReason", "Connector", "Lease", "Pool", "PoolSettings", "PoolState", "PoolStats"]
 
@@ -89,6 +90,7 @@ class Pool:
             name, endpoints, connector, opened=self._opened, failed=self._failed, rng=rng
         )
         self._growth = Growth(self._lanes, self._queue, self._stock, self._opener)
+        self._upkeep = Upkeep(self._lanes, self._queue, self._stock, self._opener)
         self._state = PoolState.NEW
         self._counters = Counters()
         self._patience = Patience(name, self._queue, self._counters)
@@ -117,6 +119,15 @@ class Pool:
     def waiting(self) -> int:
         """Waiters now."""
         return self._queue.size
+
+    @property
+    def lanes(self) -> Lanes:
+        """The limits, and how each is used. They are changed by this pool's methods alone."""
+        return self._lanes
+
+    def waiting_in(self, lane: str) -> int:
+        """Waiters now under one model's own limit."""
+        return self._queue.waiting(lane)
 
     # Its life.
 
@@ -216,16 +227,23 @@ class Pool:
 
     # Limits and settings.
 
-    def set_share(self, share: int | None, lane: str = "", *, governed: bool = False) -> None:
+    def set_share(
+        self, share: int | None, lane: str = "", *, governed: bool = False, start: int | None = None
+    ) -> None:
         """Set how many may be in flight, for the account or for one lane.
 
         Args:
             share: None means unknown: it is found out by probing.
             lane: the model; empty for the account.
             governed: an operator speaks: after a refusal the limit stays cut until it does again.
+            start: where to begin where the share is unknown; by default where the limit is.
         """
-        self._lanes.set_share(lane, share, governed=governed)
+        self._lanes.set_share(lane, share, governed=governed, start=start)
         self._serve()
+
+    def keep_warm(self, connections: int) -> None:
+        """Let the idle timeout close only what is above so many connections."""
+        self._upkeep.warm = connections
 
     def holds_nothing(self, lane: str = "") -> bool:
         """The share of the account, or of the model that has one of its own, is 0."""
@@ -254,6 +272,7 @@ class Pool:
             stock=self._stock,
             opener=self._opener,
             counters=self._counters,
+            warm=self._upkeep.warm,
             now=0.0 if self._state is PoolState.NEW else self._now(),
         )
 
@@ -261,12 +280,7 @@ class Pool:
 
     def take_back(self, lease: Lease) -> None:
         """End a lease: its connection goes to who waits, becomes idle, or is closed."""
-        root, lane = self._root, lease.lane
-        root.in_flight -= 1
-        root.refused_pending -= lease.was_refused
-        if lane is not root:
-            lane.in_flight -= 1
-            lane.refused_pending -= lease.was_refused
+        self._lanes.ended(lease.lane, refused=lease.was_refused)
         waiting = self._queue.size
         opened = len(self._stock.open)
         if self._state is PoolState.OPEN:
@@ -282,26 +296,16 @@ class Pool:
 
     def note_refusal(self, lease: Lease) -> None:
         """Cut the limit that a refused lease counts against."""
-        root, lane = self._root, lease.lane
-        root.refused_pending += 1
-        if lane is not root:
-            lane.refused_pending += 1
         self._counters.refused += 1
-        cut = lane if self._lanes.by_lane else root
-        cut.limit.refused(cut.in_flight - cut.refused_pending)
+        self._lanes.refused(lease.lane)
 
     # Decisions.
 
     def _lend(self, connection: Connection, lane: Lane, waited: float) -> Lease:
-        self._count(lane)
-        return Lease(self, connection, lane, waited)
-
-    def _count(self, lane: Lane) -> None:
-        root = self._root
-        root.in_flight += 1
-        if lane is not root:
-            lane.in_flight += 1
+        self._lanes.came(lane)
+        self._lanes.lent(lane)
         self._counters.acquired += 1
+        return Lease(self, connection, lane, waited)
 
     def _join(self, client: str, lane: str) -> Waiter[Lease]:
         """Put a waiter in the queue, under its lane's name."""
@@ -310,7 +314,9 @@ class Pool:
         spare = self._opener.connecting
         if self._queue.size - spare < self._growth.room(self._settings.capacity, place):
             spare += 1
-        return self._patience.join(client, place.name, self._now(), spare=spare)
+        waiter = self._patience.join(client, place.name, self._now(), spare=spare)
+        self._lanes.came(place)
+        return waiter
 
     def _serve(self) -> None:
         """Give idle connections to waiters, and open more for those who are left."""
@@ -337,9 +343,9 @@ class Pool:
             lane = self._lanes.find(waiter.lane, self._queue.waiting)
             waited = now - waiter.since
             if waiter.offer(Lease(self, connection, lane, waited)):
-                self._count(lane)
-                self._counters.wait_sum += waited
-                self._counters.wait_count += 1
+                self._lanes.lent(lane)
+                self._lanes.waited(lane, waited)
+                self._counters.acquired += 1
                 return True
 
     def _opened(self, connection: Connection) -> None:
@@ -368,20 +374,11 @@ class Pool:
     def _tick(self) -> None:
         self._ticking = self._loop.call_later(TICK, self._tick)
         now, settings = self._now(), self._settings
-        self._stock.reap(now, settings.idle_timeout, settings.min_connections)
-        self._root.limit.probe(now, self._queue.size, self._root.in_flight)
-        for lane in self._lanes:
-            lane.limit.probe(now, self._queue.waiting(lane.name), lane.in_flight)
+        self._upkeep.turn(now, settings)
         self._serve()
-        self._keep_warm(now)
-
-    def _keep_warm(self, now: float) -> None:
-        settings, opener = self._settings, self._opener
-        if self._state is not PoolState.OPEN or not opener.health.available(now):
-            return
-        target = min(settings.min_connections, settings.capacity, self._root.limit.limit)
-        for _ in range(target - len(self._stock.open) - opener.connecting):
-            opener.open(self._loop)
+        if self._state is PoolState.OPEN:
+            for _ in range(self._upkeep.missing(now, settings)):
+                self._opener.open(self._loop)
 
     # Ends.
 

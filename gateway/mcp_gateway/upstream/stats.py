@@ -95,6 +95,7 @@ class PoolStats:
         closed: connections closed, by reason.
         wait_sum, wait_count: seconds waited, and by how many, among those that had to wait and
             got a lease.
+        warm: connections that are kept open beside the document's, because demand wants them.
         last_error: why the last try to open a connection failed, or empty.
     """
 
@@ -120,6 +121,7 @@ class PoolStats:
     closed: Mapping[CloseReason, int]
     wait_sum: float
     wait_count: int
+    warm: int
     last_error: str
 
 
@@ -132,8 +134,6 @@ class Counters:
         "refused",
         "saturated",
         "timeouts",
-        "wait_count",
-        "wait_sum",
     )
 
     def __init__(self) -> None:
@@ -142,5 +142,3 @@ class Counters:
         self.refused = 0
         self.saturated = 0
         self.timeouts = 0
-        self.wait_count = 0
-        self.wait_sum = 0.0
