@@ -5,8 +5,6 @@ Only what means something here is decoded; what is passed on stays encoded.
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -19,12 +17,10 @@ from mcp_gateway.protocol.jsonrpc import (
     in_bounds,
     repeats_member,
 )
+from mcp_gateway.protocol.trace_context import is_traceparent, tracestate_of
 
 MAX_TOOL_NAME = 128
 """Characters of a tool's name. MCP 2025-11-25 §tools, "Tool Names"."""
-
-MAX_TRACESTATE = 512
-"""Characters of a `tracestate` that is passed on (W3C Trace Context §3.3.1.5)."""
 
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
@@ -33,11 +29,6 @@ LOG_LEVEL_KEY = "io.modelcontextprotocol/logLevel"
 
 LOG_LEVELS = frozenset(
     {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
-)
-
-# W3C Trace Context §3.2: version ff and ids of zeros alone are invalid.
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 
 
@@ -68,9 +59,9 @@ class Meta(
         A `tracestate` means nothing without its `traceparent` (W3C Trace Context §4.3).
         """
         parent, state = self.traceparent, self.tracestate
-        if parent is UNSET or not _TRACEPARENT.fullmatch(parent):
+        if parent is UNSET or not is_traceparent(parent):
             return "", ""
-        return parent, "" if state is UNSET or len(state) > MAX_TRACESTATE else state
+        return parent, "" if state is UNSET else tracestate_of(state)
 
 
 NO_META = Meta()

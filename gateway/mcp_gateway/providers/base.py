@@ -75,6 +75,7 @@ class ChatCall(msgspec.Struct):
         body: the client's own bytes, where they can be passed on as they are when neither
             model nor stream is rewritten; None where they must be built from `fields`.
         stream: the client wants the answer in pieces.
+        context: header lines of the trace it belongs to; empty where there is none.
     """
 
     model: str
@@ -82,6 +83,7 @@ class ChatCall(msgspec.Struct):
     provider: str = ""
     body: bytes | None = None
     stream: bool = False
+    context: bytes = b""
 
 
 class StreamEvent(msgspec.Struct):

@@ -46,9 +46,15 @@ def compile_get(host: str, path: str, headers: Mapping[bytes, bytes]) -> bytes:
     return b"\r\n".join([*_lines(b"GET", host, path, headers), b"", b""])
 
 
-def splice(head: bytes, body: bytes) -> bytes:
-    """A whole request: a head from `compile_post` with the body's length, and the body."""
-    return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+def splice(head: bytes, body: bytes, lines: bytes = b"") -> bytes:
+    """A whole request: a head from `compile_post` with the body's length, and the body.
+
+    Args:
+        head: from `compile_post`.
+        body: the body.
+        lines: further header lines of this request alone, each with its line break.
+    """
+    return b"%b%d\r\n%b\r\n%b" % (head, len(body), lines, body)
 
 
 def _lines(method: bytes, host: str, path: str, headers: Mapping[bytes, bytes]) -> list[bytes]:

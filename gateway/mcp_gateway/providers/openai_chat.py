@@ -108,7 +108,7 @@ class OpenAIChatProvider:
         body = call.body
         if body is None or call.stream or model != call.model:
             body = _body(call, model)
-        payload = head.splice(self._heads_of(connection.endpoint).chat, body)
+        payload = head.splice(self._heads_of(connection.endpoint).chat, body, call.context)
         response = await connection.exchange(payload, timeouts)
         self._check(response)
         answer = completion.decode_completion(response.body)
@@ -124,7 +124,7 @@ class OpenAIChatProvider:
         body = call.body
         if body is None or not call.stream or ask_usage or model != call.model:
             body = _stream_body(call, model, ask_usage=ask_usage)
-        payload = head.splice(self._heads_of(connection.endpoint).chat, body)
+        payload = head.splice(self._heads_of(connection.endpoint).chat, body, call.context)
         until = asyncio.get_running_loop().time() + timeouts.total
         response = await connection.stream(payload, timeouts)
         if response.status != 200 or not _is_event_stream(response.headers):

@@ -133,6 +133,9 @@ class Account:
         """
         attempt = Attempt(self.spec.name, model)
         exchange.attempts.append(attempt)
+        trace = exchange.trace
+        if trace is not None:
+            trace.begin(attempt, self.loop.time())
         lease: Lease | None = None
         try:
             self._check_deadline(exchange)
@@ -163,6 +166,8 @@ class Account:
                 lease.release()
             exchange.queued += attempt.queue
             exchange.upstream += attempt.upstream
+            if trace is not None:
+                trace.end(self.loop.time())
         return answer
 
     def _check_deadline(self, exchange: Exchange) -> None:
@@ -217,6 +222,9 @@ class Account:
     ) -> ChatAnswer:
         started = self.loop.time()
         timeouts = self._timeouts(exchange, started)
+        if exchange.trace is not None:
+            endpoint = lease.connection.endpoint
+            exchange.trace.send(call, started, endpoint.host, endpoint.port)
         try:
             if exchange.sink is None:
                 answer = await self.provider.complete(

@@ -15,6 +15,7 @@ from mcp_gateway.errors import GatewayError
 from mcp_gateway.protocol.jsonrpc import MessageType
 from mcp_gateway.providers.base import ChatCall, Sink
 from mcp_gateway.proxy.pattern import Fullmatch
+from mcp_gateway.proxy.trace import Trace
 from mcp_gateway.recording.choice import Kept, kept
 
 
@@ -88,7 +89,7 @@ class Exchange(Struct):
         deadline: `loop.time()` when the client stops waiting; None means it did not say.
         sink: where streamed events go; None means the client wants one whole answer.
         request_id: the JSON-RPC id as text, or the client's own request header.
-        traceparent: W3C trace context as it came in, or empty.
+        traceparent, tracestate: W3C trace context as it came in, or empty.
         origin: the pod of this gateway that sent the request on, or empty. What was sent on once
             is not sent on again.
         invalid: what is wrong with the request itself. It still passes the layers, because who
@@ -102,6 +103,7 @@ class Exchange(Struct):
         streamed: a byte of an answer went to the client; from then on nothing is tried again.
         recorded: the recording takes it.
         kept, events: what the recording wants of the content, and the streamed events kept.
+        trace: where it stands in a trace; None where the document asks for none.
     """
 
     id: str
@@ -119,6 +121,7 @@ class Exchange(Struct):
     sink: Sink | None = None
     request_id: str = ""
     traceparent: str = ""
+    tracestate: str = ""
     origin: str = ""
     invalid: GatewayError | None = None
 
@@ -134,3 +137,4 @@ class Exchange(Struct):
     recorded: bool = True
     kept: Kept = METADATA
     events: list[bytes] = []
+    trace: Trace | None = None

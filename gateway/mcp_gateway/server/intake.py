@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from mcp_gateway.errors import GatewayError, InvalidMessage, Unauthenticated
 from mcp_gateway.protocol.headers import Headers
+from mcp_gateway.protocol.trace_context import traceparent_of
 from mcp_gateway.proxy.exchange import Exchange, Face
 from mcp_gateway.server.backend import Engine
 from mcp_gateway.server.message import JSON, HTTPRequest
@@ -91,8 +92,9 @@ def begin_http(
     if request_id is not None:
         exchange.request_id = request_id[:MAX_REQUEST_ID].decode("latin-1")
     traceparent = headers.get(b"traceparent")
-    if traceparent is not None and len(traceparent) == 55:  # W3C Trace Context §3.2, version 00
-        exchange.traceparent = traceparent.decode("latin-1")
+    if traceparent is not None:
+        exchange.traceparent = traceparent_of(traceparent)
+        exchange.tracestate = headers.get(b"tracestate", b"").decode("latin-1")
     return exchange
 
 

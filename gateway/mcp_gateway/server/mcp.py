@@ -95,6 +95,7 @@ class MCPService:
         exchange.request_id = str(call.id)
         if call.meta_traceparent:
             exchange.traceparent = call.meta_traceparent
+            exchange.tracestate = call.meta_tracestate
         if call.method == "tools/call":
             exchange.tool = call.tool
             return self._call_tool(call, exchange, channel)
