@@ -149,6 +149,8 @@ class Account:
             if self.rates.limited or self.model_rates:
                 attempt.queue += await self._take_rates(exchange, call, model)
             self._ask_breaker(call, model)
+            if exchange.on_send is not None:
+                exchange.on_send()
             answer = await self._send(exchange, lease, call, attempt)
         except (UpstreamError, RemoteProtocolError) as error:
             error.provider = self.spec.name

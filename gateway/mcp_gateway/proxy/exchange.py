@@ -6,6 +6,7 @@ log, the metrics and the recording. It belongs to one task and is never shared.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,6 +93,7 @@ class Exchange(Struct):
         traceparent, tracestate: W3C trace context as it came in, or empty.
         origin: the pod of this gateway that sent the request on, or empty. What was sent on once
             is not sent on again.
+        on_send: called right before an attempt's request goes to a provider.
         invalid: what is wrong with the request itself. It still passes the layers, because who
             may not ask at all is told that first; then this is raised.
 
@@ -123,6 +125,7 @@ class Exchange(Struct):
     traceparent: str = ""
     tracestate: str = ""
     origin: str = ""
+    on_send: Callable[[], None] | None = None
     invalid: GatewayError | None = None
 
     client: Client = ANONYMOUS

@@ -136,6 +136,8 @@ class RequestReader:
                 raise self._stop(400, "HTTP/1.1 needs a Host header")
         elif version != "1.0":
             raise self._stop(505, "HTTP/1.1 is spoken here")
+        if bounds.admit is not None and (refused := bounds.admit(noted)) is not None:
+            raise self._stop(*refused)
         length = noted.get(b"content-length")
         if length is not None and int(length) > bounds.max_body:
             raise self._stop(413, f"body over {bounds.max_body} bytes")

@@ -6,7 +6,7 @@ formatted per response that could be formatted once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ class Bounds:
         request_timeout: a request must have arrived so long after its first byte, and a
             client that reads nothing for so long is cut off.
         idle_timeout: a connection without a request is closed after this.
+        admit: judges a head, by its fields, before any of its body is taken; status and reason
+            where the request is refused. Without it every head passes.
     """
 
     max_body: int = 4 << 20
@@ -53,6 +55,7 @@ class Bounds:
     max_in_flight: int = 128
     request_timeout: float = 30.0
     idle_timeout: float = 120.0
+    admit: Callable[[Mapping[bytes, bytes]], tuple[int, str] | None] | None = None
 
 
 class HTTPRequest(msgspec.Struct):

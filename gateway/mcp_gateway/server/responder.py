@@ -107,6 +107,12 @@ class Responder:
         """Let this be the last response of its connection."""
         self._keep_alive = False
 
+    def processing(self) -> None:
+        """Say that the work has begun (RFC 2518 §10.1); nothing once the response has started."""
+        transport = self._connection.transport
+        if transport is not None and not (self.started or self._http_1_0):
+            transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
     def respond(self, status: int, headers: bytes, body: bytes = b"") -> None:
         """Send a whole response in one write; `content-length` is added."""
         assert not self.started, "a response is sent once"

@@ -87,6 +87,7 @@ class Connector:
         timeout: seconds for everything until the connection is usable.
         tls: context for `https` endpoints; by default one with the system's authorities.
         proxy: go through it.
+        server_name: what certificates must be made out to; by default the endpoint's host.
         max_head, max_body: bounds of answers, in bytes.
     """
 
@@ -96,12 +97,14 @@ class Connector:
         timeout: float = 5.0,
         tls: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
+        server_name: str | None = None,
         max_head: int = MAX_HEAD,
         max_body: int = MAX_BODY,
     ) -> None:
         self._timeout = timeout
         self._tls = tls
         self._proxy = proxy
+        self._server_name = server_name
         self._max_head = max_head
         self._max_body = max_body
 
@@ -140,7 +143,11 @@ class Connector:
         loop = asyncio.get_running_loop()
         context = self._context() if endpoint.tls else None
         transport, _ = await loop.create_connection(
-            lambda: connection, endpoint.host, endpoint.port, ssl=context
+            lambda: connection,
+            endpoint.host,
+            endpoint.port,
+            ssl=context,
+            server_hostname=self._server_name if context is not None else None,
         )
         _keep_alive(transport)
 
@@ -158,7 +165,10 @@ class Connector:
                 connection.connection_made(transport)
                 return
             secured = await loop.start_tls(
-                transport, connection, self._context(), server_hostname=endpoint.host
+                transport,
+                connection,
+                self._context(),
+                server_hostname=self._server_name or endpoint.host,
             )
             if secured is None:  # closed in the moment the handshake ended
                 raise ConnectionError("closed during the handshake")
