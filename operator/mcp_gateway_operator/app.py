@@ -24,12 +24,13 @@ from mcp_gateway_operator.cluster import (
     Reflector,
 )
 from mcp_gateway_operator.cluster.backoff import backoff
-from mcp_gateway_operator.cluster.item import Partial, PodItem, Workload
-from mcp_gateway_operator.facts import Fleet, Key
+from mcp_gateway_operator.cluster.item import GatewayItem, Partial, PodItem, Workload
+from mcp_gateway_operator.facts import Ceiling, Fleet, Key, Term
 from mcp_gateway_operator.handlers import defined, watch
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.probes import Probes
 from mcp_gateway_operator.reconcile import KeyQueue, Loop, Reconciler, Store
+from mcp_gateway_operator.reconcile.limits import known_ceilings
 from mcp_gateway_operator.reconcile.upgrade import has_turn
 from mcp_gateway_operator.render.gateway import MANAGED_BY_LABEL, MANAGER
 from mcp_gateway_operator.render.kind import (
@@ -192,21 +193,40 @@ class Operator:
     async def _begin(self, epoch: int) -> None:
         self._metrics.leading.set(1)
         self._metrics.epoch.set(epoch)
-        self._reconciler.begin(epoch, await self._upgrading())
-        self._fleet.start(self._queue.add)
+        upgrading, known = await self._left_behind()
+        self._reconciler.begin(epoch, upgrading, await self._pods())
+        term = Term(
+            epoch, known, leads=lambda: self._leadership.leading, announce=self._reconciler.announce
+        )
+        self._fleet.start(self._queue.add, term)
         self._look_at_everything()
 
-    async def _upgrading(self) -> list[Key]:
-        """Ask whose turn of an upgrade it is: kopf may not have told of everything yet."""
-        found = []
+    async def _left_behind(self) -> tuple[list[Key], dict[Ceiling, int]]:
+        """Ask whose turn of an upgrade it is, and which ceilings the leader before has found.
+
+        kopf may not have told of everything yet.
+        """
+        upgrading: list[Key] = []
+        ceilings: dict[Ceiling, int] = {}
         try:
             for scope in self._scopes():
-                async for items, _ in self._cluster.list(GATEWAY, scope, Workload):
+                async for items, _ in self._cluster.list(GATEWAY, scope, GatewayItem):
                     for item in items:
+                        key = Key(item.metadata.namespace, item.metadata.name)
                         if any(has_turn(each.type, each.reason) for each in item.status.conditions):
-                            found.append(Key(item.metadata.namespace, item.metadata.name))
+                            upgrading.append(key)
+                        ceilings |= known_ceilings(key, item.status.providers)
         except NotFound:
             log.info("no gateways yet: their definition is missing")
+        return upgrading, ceilings
+
+    async def _pods(self) -> list[str]:
+        """Ask which pods there are: what a watch tells of later may be older than it."""
+        found = []
+        for scope in self._scopes():
+            pods = self._cluster.list(POD, scope, Partial, selector=SELECTOR, partial=True)
+            async for items, _ in pods:
+                found += [item.metadata.uid for item in items]
         return found
 
     async def _end(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mcp_gateway_operator.evidence import Facts, Rollout, State, Verdict
+from mcp_gateway_operator.evidence import Facts, Rollout, State, Verdict, size_of
 
 __all__ = ["CHAINS", "Facts", "Rollout", "Verdict", "first", "judge"]
 
@@ -235,6 +235,47 @@ def _providers_healthy(facts: Facts) -> Verdict:
     return Verdict("True", "Healthy", f"answered: {names}")
 
 
+def _not_tuned(facts: Facts) -> Verdict | None:
+    if facts.mode != "Off":
+        return None
+    return Verdict("Unknown", "NotTuned", "tuning.mode is Off: pods use the document's numbers")
+
+
+def _awaiting_pods(facts: Facts) -> Verdict | None:
+    if facts.limits:
+        return None
+    return Verdict("Unknown", "AwaitingPods", "no pod has reported its limits yet")
+
+
+def _frozen(facts: Facts) -> Verdict | None:
+    if not facts.frozen:
+        return None
+    what = "the annotation gateway.exai.dev/freeze-tuning is true: ceilings stay as they are"
+    return Verdict("False", "Frozen", f"{what}. {_sizes(facts)}".rstrip(". "))
+
+
+def _reports_missing(facts: Facts) -> Verdict | None:
+    frozen = [size_of(*limit) for limit in facts.limits if limit[1].state == "Frozen"]
+    return Verdict("False", "ReportsMissing", _list(frozen)) if frozen else None
+
+
+def _listening(facts: Facts) -> Verdict | None:
+    listening = [limit for limit in facts.limits if limit[1].state == "Listening"]
+    if not listening:
+        return None
+    return Verdict("Unknown", "Listening", _list([size_of(*limit) for limit in listening]))
+
+
+def _recommending(facts: Facts) -> Verdict | None:
+    if facts.mode != "Recommend":
+        return None
+    return Verdict("True", "Recommending", _sizes(facts))
+
+
+def _tuned(facts: Facts) -> Verdict:
+    return Verdict("True", "Dividing", _sizes(facts))
+
+
 def _api_missing(facts: Facts) -> Verdict | None:
     if not facts.unavailable:
         return None
@@ -290,6 +331,15 @@ CHAINS: Final[dict[str, Sequence[Check]]] = {
         _provider_failing("False"),
         _providers_healthy,
     ),
+    "Tuned": (
+        _not_tuned,
+        _frozen,
+        _awaiting_pods,
+        _reports_missing,
+        _listening,
+        _recommending,
+        _tuned,
+    ),
     "Degraded": (
         _spec_invalid("True"),
         _name_taken("True"),
@@ -314,6 +364,10 @@ def _serving(facts: Facts) -> str:
 
 def _running(facts: Facts) -> str:
     return f"pods with configuration {facts.generation}: {facts.applied} of {len(facts.live)}"
+
+
+def _sizes(facts: Facts) -> str:
+    return _list([size_of(*limit) for limit in facts.limits])
 
 
 def _list(sentences: Sequence[str]) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from mcp_gateway_operator.facts import FleetView, Pod
+from mcp_gateway_operator.tuning import LimitView, Mode, RateView
+
+_SHARES: Final = 16
+"""Shares that are told one by one."""
 
 State = Literal["True", "False", "Unknown"]
 
@@ -53,6 +57,8 @@ class Facts:
         unavailable: what was asked for of APIs that the cluster does not have.
         upgrade: a new version of the operator replaces its pods (`turn`), or will when those
             before it serve (`wait`).
+        mode: of the tuning.
+        frozen: a person asked for ceilings to be left as they are.
     """
 
     desired: int = 1
@@ -67,6 +73,8 @@ class Facts:
     missing: Sequence[str] = ()
     unavailable: Sequence[str] = ()
     upgrade: Literal["", "turn", "wait"] = ""
+    mode: Mode = "Off"
+    frozen: bool = False
 
     @property
     def ready(self) -> int:
@@ -89,6 +97,15 @@ class Facts:
         """At least one live pod said what it runs."""
         states = (self.view.pods.get(pod.name) for pod in self.live)
         return any(state is not None and state.generation for state in states)
+
+    @property
+    def limits(self) -> list[tuple[str, LimitView]]:
+        """The limits that there are, each with its provider."""
+        known = self.view.limits.items()
+        found = [(provider, view) for provider, views in known for view in views]
+        # Where every model is limited by itself, the account is not.
+        by_model = {provider for provider, view in found if view.model}
+        return [(name, view) for name, view in found if view.model or name not in by_model]
 
     @property
     def refusals(self) -> list[str]:
@@ -115,3 +132,39 @@ class Verdict:
     state: State
     reason: str
     message: str
+
+
+def size_of(provider: str, view: LimitView) -> str:
+    """Say what the ceiling of a limit is and why, and how it is used."""
+    name = f"{provider} {view.model}" if view.model else provider
+    if view.recommendation is not None:
+        advice = view.recommendation
+        return f"{name}: {advice.target} recommended: {advice.reason}"
+    parts = [f"{name}: {_ceiling(view)}" + (f": {view.reason}" if view.reason else "")]
+    if view.shares:
+        parts.append(_shares([view.shares[pod] for pod in sorted(view.shares)]))
+    parts += _rate("requests", view.requests) + _rate("tokens", view.tokens)
+    parts.append(f"{view.in_flight} in flight")
+    if view.waiting:
+        parts.append(f"{view.waiting} waiting")
+    return "; ".join(parts)
+
+
+def _ceiling(view: LimitView) -> str:
+    if view.ceiling is None:
+        return "no ceiling is known"
+    if view.stated is None:
+        return f"ceiling {view.ceiling} (learned)"
+    if view.stated == view.ceiling:
+        return f"ceiling {view.ceiling} (as stated)"
+    return f"ceiling {view.ceiling} (stated {view.stated})"
+
+
+def _shares(shares: Sequence[int]) -> str:
+    if len(shares) > _SHARES:
+        return f"{len(shares)} shares of {min(shares)} to {max(shares)}"
+    return f"shares {'+'.join(map(str, shares))}" if len(shares) > 1 else f"share {shares[0]}"
+
+
+def _rate(what: str, rate: RateView | None) -> list[str]:
+    return [] if rate is None else [f"{rate.used} of {rate.stated} {what} a minute"]

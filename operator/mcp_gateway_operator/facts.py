@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from mcp_gateway.api import Rollout
+from mcp_gateway_operator.tuning import AccountSpec, Change, LimitView
 
 ProbeState = Literal["Healthy", "CredentialRefused", "ModelUnknown", "Unreachable"]
 
@@ -35,7 +36,8 @@ class Pod:
         uid: its identity; a StatefulSet gives the same name again.
         ip: its address; empty before it has one.
         ready: its readiness probe passes.
-        deleting: it was told to go.
+        deleting: it was told to go, or has ended.
+        ended: its containers have terminated, and nothing of it is in flight any more.
         failing: why a container does not run (`ImagePullBackOff`, `CrashLoopBackOff`); or empty.
         message: the same in a sentence.
     """
@@ -45,6 +47,7 @@ class Pod:
     ip: str = ""
     ready: bool = False
     deleting: bool = False
+    ended: bool = False
     failing: str = ""
     message: str = ""
 
@@ -89,6 +92,9 @@ class Target:
         rollout: how `wanted` reaches the pods.
         pods: the pods there are, the ones being deleted too.
         credentials: what opens their control ports.
+        accounts: how the account of each provider is to be tuned, by the provider's name.
+        born_here: uids of the pods that were made in this leadership: nobody else has granted
+            them anything.
     """
 
     wanted: Document
@@ -97,6 +103,8 @@ class Target:
     rollout: Rollout
     pods: tuple[Pod, ...]
     credentials: Credentials
+    accounts: Mapping[str, AccountSpec] = field(default_factory=dict)
+    born_here: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,8 @@ class FleetView:
             pods that start late start.
         rejected: generation that a canary took back, 0 for none.
         rejection: why it was taken back.
+        limits: what is known of the limits of each provider, by its name. Their changes carry
+            the time of day, in seconds of Unix time.
     """
 
     pods: Mapping[str, PodConfig] = field(default_factory=dict)
@@ -151,6 +161,36 @@ class FleetView:
     promoted: int = 0
     rejected: int = 0
     rejection: str = ""
+    limits: Mapping[str, tuple[LimitView, ...]] = field(default_factory=dict)
+
+
+Ceiling = tuple[str, str, str]
+"""Which ceiling: gateway as `namespace/name`, provider, model."""
+
+
+def _always() -> bool:
+    return True
+
+
+def _unheard(_key: Key, _change: Change) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One leadership, as the fleet needs it.
+
+    Attributes:
+        epoch: its number.
+        known: ceilings that the leadership before has found.
+        leads: the lease lasts, so that something may be granted.
+        announce: told of each change of a ceiling.
+    """
+
+    epoch: int = 0
+    known: Mapping[Ceiling, int] = field(default_factory=dict)
+    leads: Callable[[], bool] = _always
+    announce: Callable[[Key, Change], None] = _unheard
 
 
 class Fleet(Protocol):
@@ -160,7 +200,7 @@ class Fleet(Protocol):
     when a view has changed and a reconcile should look at it.
     """
 
-    def start(self, on_change: Callable[[Key], None]) -> None:
+    def start(self, on_change: Callable[[Key], None], term: Term) -> None:
         """Begin, on the running loop. Called once for each leadership."""
 
     def assign(self, key: Key, target: Target) -> None:
@@ -179,7 +219,7 @@ class Fleet(Protocol):
 class NoFleet:
     """A fleet of no channels: pods read their document at the start, and nothing else is known."""
 
-    def start(self, on_change: Callable[[Key], None]) -> None:
+    def start(self, on_change: Callable[[Key], None], term: Term) -> None:
         """Do nothing."""
 
     def assign(self, key: Key, target: Target) -> None:

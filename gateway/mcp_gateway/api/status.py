@@ -47,8 +47,8 @@ class Recommendation(Observed):
     target: Number
     """Requests in flight it would allow."""
 
-    upper: Number
-    """The account's ceiling as it is known."""
+    upper: Number | None = None
+    """The account's ceiling as it is known; left out where it is not."""
 
     reason: Text = ""
     """What it saw, in a sentence."""

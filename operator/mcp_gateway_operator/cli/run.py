@@ -67,6 +67,11 @@ def register(commands: Any) -> None:
         "--resync", type=_positive, default=600, metavar="SECONDS",
         help="time between two looks at everything (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--tuning-interval", type=_interval, default=1.0, metavar="SECONDS",
+        help="time between two decisions of the tuner, and between two reports of a busy pod;"
+        " its other times follow in proportion (default: %(default)g, at least 0.05)",
+    )  # fmt: skip
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     connection.register(parser)
     parser.set_defaults(execute=execute, parser=parser)
@@ -80,6 +85,7 @@ def execute(args: argparse.Namespace) -> int:
     from mcp_gateway_operator.app import Operator, Settings  # noqa: PLC0415
     from mcp_gateway_operator.fleet import PodFleet  # noqa: PLC0415
     from mcp_gateway_operator.metrics import Metrics  # noqa: PLC0415
+    from mcp_gateway_operator.tuning import Pace  # noqa: PLC0415
 
     log.configure(args.log_level)
     access = connection.find_access(args)
@@ -97,7 +103,7 @@ def execute(args: argparse.Namespace) -> int:
 
     async def run() -> None:
         metrics = Metrics()
-        fleet = PodFleet(pushed=lambda what, took: metrics.push_seconds.labels(what).observe(took))
+        fleet = PodFleet(metrics=metrics, pace=Pace.of(args.tuning_interval))
         await Operator(settings, access, fleet, metrics).run()
 
     asyncio.run(run())
@@ -108,4 +114,11 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("expected a number of at least 1")
+    return number
+
+
+def _interval(text: str) -> float:
+    number = float(text)
+    if not 0.05 <= number <= 60.0:
+        raise argparse.ArgumentTypeError("expected seconds, 0.05 to 60")
     return number

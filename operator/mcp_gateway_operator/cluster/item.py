@@ -5,7 +5,7 @@ A thousand Deployments are a hundred megabytes as dictionaries and a few as thes
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -74,6 +74,20 @@ class WorkloadStatus(msgspec.Struct, rename="camel", frozen=True):
     ready_replicas: int = 0
     updated_replicas: int = 0
     conditions: list[WorkloadCondition] = []
+
+
+class GatewayStatus(msgspec.Struct, frozen=True):
+    """What a leader before has written of an MCPGateway, as far as the next goes on from it."""
+
+    conditions: list[WorkloadCondition] = []
+    providers: list[dict[str, Any]] = []
+
+
+class GatewayItem(msgspec.Struct, frozen=True):
+    """An MCPGateway, without its spec."""
+
+    metadata: Metadata
+    status: GatewayStatus = GatewayStatus()
 
 
 class Workload(msgspec.Struct, frozen=True):

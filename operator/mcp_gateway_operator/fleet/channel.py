@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final, Protocol
 
-from mcp_gateway.api.control import Ping, Probe
+from mcp_gateway.api.control import REPORT_EVERY, Grant, Ping, Pong, Probe, Report
 from mcp_gateway_operator.facts import Credentials, Pod
 from mcp_gateway_operator.fleet.conversation import Conversation, GaveUp, Pushed, Wanted, unobserved
 from mcp_gateway_operator.fleet.wire import Address, Lost, Unconnected, Wire, WrongToken
@@ -37,8 +37,10 @@ class Channel:
         port: of its control port.
         credentials: what opens it.
         dialer: opens it.
-        changed: called when something about the pod has changed.
+        changed: called when something about the pod has changed; not for its counts.
+        reported: called with each report, and the one before it.
         pushed: told of each answer to a configuration.
+        report_every: seconds between two reports of a busy pod.
         rng: jitter, numbers in [0, 1).
 
     Attributes:
@@ -53,16 +55,20 @@ class Channel:
         *,
         dialer: Dial,
         changed: Callable[[], None],
+        reported: Callable[[Report | None, Report], None] = lambda *_: None,
         pushed: Pushed = unobserved,
+        report_every: float = REPORT_EVERY,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.talk = Conversation(pod.name, pushed)
+        self.talk = Conversation(pod.name, pushed, report_every=report_every)
         self._pod = pod
         self._port = port
         self._credentials = credentials
         self._former_token = ""
         self._dialer = dialer
         self._changed = changed
+        self._reported = reported
+        self._wanted: Wanted | None = None
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -97,7 +103,14 @@ class Channel:
 
     def want(self, wanted: Wanted | None) -> None:
         """State what the pod is to run."""
-        self.talk.want(wanted)
+        if wanted is not self._wanted:
+            self._wanted = wanted
+            self.talk.want(wanted)
+            self._wake.set()
+
+    def grant(self, grant: Grant) -> None:
+        """State what the pod may use; told at once where there is a channel."""
+        self.talk.grant(grant)
         self._wake.set()
 
     def ask(self, question: Probe | Ping) -> None:
@@ -167,9 +180,13 @@ class Channel:
     async def _read(self, wire: Wire) -> str:
         try:
             while True:
-                self.talk.receive(await wire.receive(), self._loop.time())
-                self._wake.set()
-                self._changed()
+                text, before = await wire.receive(), self.talk.report
+                message = self.talk.receive(text, self._loop.time())
+                if isinstance(message, Report):
+                    self._reported(before, message)
+                elif not isinstance(message, Pong):
+                    self._wake.set()
+                    self._changed()
         except (Lost, GaveUp) as exc:
             return str(exc)
 

@@ -6,6 +6,7 @@ it; facts about the pod outlive both, because a pod that cannot be heard still r
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from typing import Final
 
 from mcp_gateway.api.control import (
     HEARTBEAT,
+    REPORT_EVERY,
     SILENCE,
     Ack,
     Config,
+    Grant,
     Hello,
     Ping,
     Pong,
@@ -33,7 +36,10 @@ ACK_WITHIN: Final = 45.0
 """Seconds a pod may take to bring a document into force: it may have to drain what it replaces."""
 MAX_INVALID: Final = 8
 FLOOD_MESSAGES, FLOOD_SECONDS = 100, 5.0
-"""More messages than this in so many seconds are no honest pod's: it has six a minute to say."""
+"""More messages than this in so many seconds are no honest pod's, beside its reports."""
+_REPORTS: Final = 4
+"""Reports within `report_every` that are honest: one for the time, one for each grant, and as many
+again because a network may hold them up and deliver them together."""
 
 
 Pushed = Callable[[str, float], None]
@@ -75,17 +81,21 @@ class Conversation:
     Args:
         pod: the name it must go by.
         pushed: told of each answer to a configuration.
+        report_every: seconds between two reports of a busy pod.
 
     Attributes:
         connected: it has greeted us on the channel that is open.
         generation, epoch: what it said it runs, and whose word it has heard.
         refused: what it refused last, since it last accepted something.
         report: its last counts.
+        reported: when they came; None before they did.
         probed: its last findings.
         problem: why there is no channel; empty where there is one.
     """
 
-    def __init__(self, pod: str, pushed: Pushed = unobserved) -> None:
+    def __init__(
+        self, pod: str, pushed: Pushed = unobserved, *, report_every: float = REPORT_EVERY
+    ) -> None:
         self.pod = pod
         self._pushed = pushed
         self.connected = False
@@ -94,17 +104,21 @@ class Conversation:
         self.epoch = 0
         self.refused: Refused | None = None
         self.report: Report | None = None
+        self.reported: float | None = None
         self.probed: Probed | None = None
         self.problem = "not yet dialed"
         self._wanted: Wanted | None = None
         self._sent: tuple[Wanted, float] | None = None
         self._settled: Wanted | None = None
+        self._grant: Grant | None = None
+        self._granted: Grant | None = None
         self._questions: list[Probe | Ping] = []
         self._opened = 0.0
         self._heard = 0.0
         self._pinged = 0.0
         self._invalid = 0
-        self._arrivals: deque[float] = deque(maxlen=FLOOD_MESSAGES)
+        flood = FLOOD_MESSAGES + math.ceil(_REPORTS * FLOOD_SECONDS / report_every)
+        self._arrivals: deque[float] = deque(maxlen=flood)
 
     # --- what is wanted ------------------------------------------------------------------
 
@@ -117,12 +131,17 @@ class Conversation:
         if self.connected:
             self._questions.append(question)
 
+    def grant(self, grant: Grant) -> None:
+        """State what the pod may use: the newest word counts, and replaces one not yet sent."""
+        self._grant = grant
+
     # --- the channel's life --------------------------------------------------------------
 
     def opened(self, now: float) -> None:
         """Begin: a channel is open."""
         self._opened = self._heard = self._pinged = now
-        self._sent = self._settled = None
+        # What was said on a channel that broke may not have come; twice does no harm.
+        self._sent = self._settled = self._granted = None
         self._questions.clear()
         self._invalid = 0
         self._arrivals.clear()
@@ -132,14 +151,14 @@ class Conversation:
         self.connected = False
         self.problem = why
 
-    def receive(self, text: str | bytes, now: float) -> None:
-        """Take a message.
+    def receive(self, text: str | bytes, now: float) -> Up | None:
+        """Take a message, and return it; None for one that says nothing.
 
         Raises:
             GaveUp: the pod floods, sends what is no message too often, or is another pod.
         """
         self._heard = now
-        full = len(self._arrivals) == FLOOD_MESSAGES
+        full = len(self._arrivals) == self._arrivals.maxlen
         if full and now - self._arrivals[0] < FLOOD_SECONDS:
             raise GaveUp("the pod floods the channel")
         self._arrivals.append(now)
@@ -151,9 +170,10 @@ class Conversation:
             self._invalid += 1
             if self._invalid >= MAX_INVALID or not self.connected:
                 raise GaveUp(f"the pod sends garbage: {exc}") from None
-            return
+            return None
         if message is not None:
             self._take(message, now)
+        return message
 
     def outgoing(self, now: float) -> list[str]:
         """Return what is to be said now; it counts as said.
@@ -175,6 +195,10 @@ class Conversation:
         self._questions.clear()
         if self._must_send():
             texts.append(self._send(now))
+        if self._grant is not None and self._grant is not self._granted:
+            # After a configuration of the same leadership: the pod knows its epoch by then.
+            self._granted = self._grant
+            texts.append(self._grant.encode())
         if now - self._pinged >= HEARTBEAT:
             self._pinged = now
             texts.append(Ping().encode())
@@ -220,7 +244,7 @@ class Conversation:
                 self.refused = message
                 self._answered(message.generation, "refused", now)
             case Report():
-                self.report = message
+                self.report, self.reported = message, now
             case Probed():
                 self.probed = message
             case Pong():

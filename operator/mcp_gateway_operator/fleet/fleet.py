@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from mcp_gateway.api.control import PORT
-from mcp_gateway_operator.facts import FleetView, Key, Target
+from mcp_gateway_operator.facts import FleetView, Key, Target, Term
 from mcp_gateway_operator.fleet.channel import Dial
-from mcp_gateway_operator.fleet.conversation import Pushed, unobserved
 from mcp_gateway_operator.fleet.group import Group
+from mcp_gateway_operator.fleet.tuning import Tuning
 from mcp_gateway_operator.fleet.wire import Dialer
+from mcp_gateway_operator.metrics import ConfigSample, LimitSample, Metrics
+from mcp_gateway_operator.tuning import LimitView, Pace
 
 
 class PodFleet:
@@ -20,38 +22,55 @@ class PodFleet:
     Args:
         port: of the pods' control ports.
         dialer: opens channels; by default over the network.
-        pushed: told of each answer to a configuration: `applied` or `refused`, and the seconds
-            that it took.
+        metrics: where answers, reports and decisions are counted, and limits are shown.
+        pace: how often limits are divided anew.
     """
 
     def __init__(
-        self, *, port: int = PORT, dialer: Dial | None = None, pushed: Pushed = unobserved
+        self,
+        *,
+        port: int = PORT,
+        dialer: Dial | None = None,
+        metrics: Metrics | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._port = port
-        self._pushed = pushed
+        self._pace = pace or Pace()
+        self._metrics = metrics or Metrics()
+        self._metrics.watched.limits = self._limit_samples
+        self._metrics.watched.configs = self._config_samples
+        self._tuning: Tuning | None = None
         self._given_dialer = dialer
         self._dialer: Dial | None = None
         self._on_change: Callable[[Key], None] = _nobody
         self._groups: dict[Key, Group] = {}
         self._endings: set[asyncio.Task[None]] = set()
 
-    def start(self, on_change: Callable[[Key], None]) -> None:
+    def start(self, on_change: Callable[[Key], None], term: Term) -> None:
         """See `facts.Fleet`."""
         self._on_change = on_change
         self._dialer = self._given_dialer or Dialer()
+        took = self._metrics.tick_seconds.observe
+        self._tuning = Tuning(self._groups, term, self._pace, took)
 
     def assign(self, key: Key, target: Target) -> None:
         """See `facts.Fleet`."""
+        tuning = self._tuning
         assert self._dialer is not None, "started before anything is assigned"
+        assert tuning is not None, "started before anything is assigned"
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(
+                key,
                 target,
                 dialer=self._dialer,
                 changed=lambda: self._on_change(key),
+                news=lambda urgent: tuning.news(urgent=urgent),
+                reported=self._metrics.reports.inc,
                 end=self._finish,
-                pushed=self._pushed,
+                pushed=self._answered,
                 port=self._port,
+                report_every=self._pace.tick,
             )
         group.assign(target)
 
@@ -65,10 +84,15 @@ class PodFleet:
         group = self._groups.pop(key, None)
         if group is not None:
             group.close()
+        if self._tuning is not None:
+            self._tuning.forget(key)
 
     async def aclose(self) -> None:
         """See `facts.Fleet`."""
         self._on_change = _nobody
+        if self._tuning is not None:
+            self._tuning.close()
+            self._tuning = None
         for key in list(self._groups):
             self.forget(key)
         if self._endings:
@@ -78,6 +102,51 @@ class PodFleet:
         task = asyncio.get_running_loop().create_task(ending, name="close a channel")
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
+
+    def _answered(self, outcome: str, seconds: float) -> None:
+        self._metrics.push_seconds.labels(outcome).observe(seconds)
+
+    # --- what is shown -------------------------------------------------------------------
+
+    def _limit_samples(self) -> Iterator[LimitSample]:
+        tuning = self._tuning
+        if tuning is None:
+            return
+        for key, providers in tuning.views.items():
+            for provider, views in providers.items():
+                for view in views:
+                    labels = (str(key), provider, view.model)
+                    raised = tuning.changes[(*labels, False)]
+                    lowered = tuning.changes[(*labels, True)]
+                    named = (key.namespace, key.name, provider, view.model)
+                    yield LimitSample(named, _values(view), raised, lowered)
+
+    def _config_samples(self) -> Iterator[ConfigSample]:
+        for key, group in self._groups.items():
+            target, known = group.target, group.view.pods
+            live = [pod.name for pod in target.pods if not pod.deleting]
+            wanted = target.wanted.generation
+            applied = sum(1 for name in live if name in known and known[name].generation == wanted)
+            yield ConfigSample((key.namespace, key.name), len(live), applied)
+
+
+def _values(view: LimitView) -> dict[str, float]:
+    """Figures of one limit, by their names in `metrics.TUNING`."""
+    recommended = view.recommendation.target if view.recommendation else None
+    found: dict[str, int | None] = {
+        "ceiling": view.ceiling,
+        "stated": view.stated,
+        "granted": view.granted if view.ceiling is not None else None,
+        "in_flight": view.in_flight,
+        "waiting": view.waiting,
+        "recommended": recommended,
+        "frozen": int(view.state == "Frozen"),
+    }
+    for name, rate in (("requests", view.requests), ("tokens", view.tokens)):
+        if rate is not None:
+            found[f"{name}_per_minute"] = rate.granted
+            found[f"{name}_per_minute_stated"] = rate.stated
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _nobody(_: Key) -> None:

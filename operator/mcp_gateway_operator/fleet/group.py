@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from mcp_gateway.api import Canary
-from mcp_gateway.api.control import PORT, Config, Ping, Probe
-from mcp_gateway_operator.facts import Document, FleetView, Pod, PodConfig, Probed, Target
+from mcp_gateway.api.control import PORT, REPORT_EVERY, Config, Grant, Ping, Probe, Report
+from mcp_gateway.api.server import PEER_PORT
+from mcp_gateway_operator.facts import Document, FleetView, Key, Pod, PodConfig, Probed, Target
 from mcp_gateway_operator.fleet import probing, rollout
 from mcp_gateway_operator.fleet.channel import Channel, Dial
 from mcp_gateway_operator.fleet.conversation import Pushed, Wanted, unobserved
 from mcp_gateway_operator.fleet.probing import Asked
 from mcp_gateway_operator.fleet.rollout import PodFacts, Trial
+from mcp_gateway_operator.fleet.tuning import Views, urgent
+from mcp_gateway_operator.tuning import PodState
 
 Identity = tuple[str, str, str]
 """Name, uid and address: a pod of another is another pod."""
@@ -31,24 +34,38 @@ class Group:
     """What the fleet knows and does for one gateway.
 
     Args:
+        key: whose.
         target: what is wanted.
         dialer: opens channels.
         changed: called when the view has changed.
+        news: called when there may be something to tune: with True where that is urgent.
+        reported: called for each report.
         end: runs the end of a channel, in a task that somebody owns.
         pushed: told of each answer to a configuration.
+        port: of the pods' control ports.
+        report_every: seconds between two reports of a busy pod.
     """
 
     def __init__(
         self,
+        key: Key,
         target: Target,
         *,
         dialer: Dial,
         changed: Callable[[], None],
+        news: Callable[[bool], None],
+        reported: Callable[[], None],
         end: Callable[[Coroutine[Any, Any, None]], None],
         pushed: Pushed = unobserved,
         port: int = PORT,
+        report_every: float = REPORT_EVERY,
     ) -> None:
+        self._key = str(key)
         self._target = target
+        self._tell_tuner = news
+        self._count_report = reported
+        self._report_every = report_every
+        self._limits: Views = {}
         self._pushed = pushed
         self._dialer = dialer
         self._notify = changed
@@ -74,11 +91,18 @@ class Group:
         """What is known, for the reconciler."""
         return self._shown
 
+    @property
+    def target(self) -> Target:
+        """What is wanted."""
+        return self._target
+
     def assign(self, target: Target) -> None:
         """State what is wanted."""
-        self._target = target
+        before, self._target = self._target, target
         self._follow_pods()
         self.step()
+        if _tuned(before) != _tuned(target):
+            self._tell_tuner(False)
 
     def close(self) -> None:
         """End every channel, in tasks of the owner."""
@@ -92,7 +116,7 @@ class Group:
     # --- pods ----------------------------------------------------------------------------
 
     def _follow_pods(self) -> None:
-        reachable = {(p.name, p.uid, p.ip): p for p in self._target.pods if p.ip}
+        reachable = {(p.name, p.uid, p.ip): p for p in self._target.pods if p.ip and not p.ended}
         for identity in [identity for identity in self._channels if identity not in reachable]:
             self._end(self._channels.pop(identity).aclose())
         for identity, pod in reachable.items():
@@ -108,7 +132,9 @@ class Group:
                 self._target.credentials,
                 dialer=self._dialer,
                 changed=self._news,
+                reported=self._reported,
                 pushed=self._pushed,
+                report_every=self._report_every,
             )
             self._channels[identity] = channel
             channel.start()
@@ -120,7 +146,50 @@ class Group:
     def _news(self) -> None:
         """Look soon, once for all news of this turn of the loop."""
         if self._stepping is None:
-            self._stepping = self._loop.call_soon(self.step)
+            self._stepping = self._loop.call_soon(self._stirred)
+
+    def _stirred(self) -> None:
+        self.step()
+        self._tell_tuner(False)
+
+    # --- tuning --------------------------------------------------------------------------
+
+    def pod_states(self) -> Iterator[PodState]:
+        """See `tuning.Tuned`."""
+        born_here = self._target.born_here
+        for pod in self._target.pods:
+            if pod.ended:
+                continue
+            channel = self._channel(pod)
+            talk = channel.talk if channel is not None else None
+            yield PodState(
+                gateway=self._key,
+                uid=pod.uid,
+                name=pod.name,
+                address=_peer(pod.ip),
+                connected=talk is not None and talk.connected,
+                deleting=pod.deleting,
+                born_here=pod.uid in born_here,
+                heard=talk.reported if talk is not None else None,
+                report=talk.report if talk is not None else None,
+            )
+
+    def grant(self, uid: str, grant: Grant) -> None:
+        """See `tuning.Tuned`."""
+        for (_, identity, _), channel in self._channels.items():
+            if identity == uid:
+                channel.grant(grant)
+
+    def show(self, limits: Views) -> None:
+        """See `tuning.Tuned`."""
+        self._limits = limits
+        self._show()
+
+    def _reported(self, before: Report | None, report: Report) -> None:
+        self._count_report()
+        if self._trial is not None:  # which judges by counts
+            self._news()
+        self._tell_tuner(urgent(before, report))
 
     # --- one look ------------------------------------------------------------------------
 
@@ -290,6 +359,7 @@ class Group:
             promoted=self._promoted,
             rejected=self._rejected,
             rejection=self._rejection,
+            limits=self._limits,
         )
         if view != self._shown:
             self._shown = view
@@ -307,6 +377,19 @@ class Group:
             refused=refused.generation if refused is not None else 0,
             problem=str(refused) if refused is not None else talk.problem,
         )
+
+
+def _tuned(target: Target) -> object:
+    """The part of a target that the tuner looks at."""
+    pods = [(pod.uid, pod.ip, pod.deleting, pod.ended) for pod in target.pods]
+    return pods, target.accounts, target.born_here
+
+
+def _peer(ip: str) -> str:
+    """Address of a pod's peer port; empty where it has none."""
+    if not ip:
+        return ""
+    return f"[{ip}]:{PEER_PORT}" if ":" in ip else f"{ip}:{PEER_PORT}"
 
 
 def provider_names(document: Document) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 from mcp_gateway_operator.cluster.item import ContainerStatus, PodItem
 from mcp_gateway_operator.facts import Pod
 
+_ENDED: Final = ("Succeeded", "Failed")
 _STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -14,12 +15,14 @@ def read_pod(item: PodItem) -> Pod:
     """What the operator wants to know of a pod."""
     metadata, status = item.metadata, item.status
     failing, message = _failing(item)
+    ended = status.phase in _ENDED
     return Pod(
         name=metadata.name,
         uid=metadata.uid,
         ip=status.ip,
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
-        deleting=bool(metadata.deletion_timestamp) or status.phase in ("Succeeded", "Failed"),
+        deleting=bool(metadata.deletion_timestamp) or ended,
+        ended=ended,
         failing=failing,
         message=message,
     )

@@ -33,6 +33,7 @@ from mcp_gateway_operator.reconcile.upgrade import WORKLOADS, Upgrades
 from mcp_gateway_operator.reconcile.writer import Writer
 from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
 from mcp_gateway_operator.render.gateway import LONGEST_NAME, Gateway
+from mcp_gateway_operator.tuning import Change
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.epoch = 0
+        self._inherited: frozenset[str] = frozenset()
         self._began = float("-inf")
         self._cluster = cluster
         self._store = store
@@ -84,14 +86,16 @@ class Reconciler:
         self._writer = Writer(cluster, store, metrics, self._tell)
         self._upgrades = Upgrades(look)
 
-    def begin(self, epoch: int, upgrading: Iterable[Key] = ()) -> None:
+    def begin(self, epoch: int, upgrading: Iterable[Key] = (), pods: Iterable[str] = ()) -> None:
         """Get ready to lead: what was remembered of a leadership before may be outdated.
 
         Args:
             epoch: number of this leadership.
             upgrading: gateways that a leader before has given their turn.
+            pods: uids of the pods that there are: a leader before may have granted them something.
         """
         self.epoch = epoch
+        self._inherited = frozenset(pods)
         self._began = self._clock()
         self._upgrades.begin(upgrading)
         self._keyring.begin()
@@ -127,6 +131,14 @@ class Reconciler:
         if look.failure is not None:
             raise look.failure
         return look.again
+
+    def announce(self, key: Key, change: Change) -> None:
+        """Tell people of a change of a ceiling, by an Event."""
+        resource = self._store.resources.get(key)
+        if resource is None:
+            return
+        reason = "CeilingLowered" if change.lowered else "CeilingRaised"
+        self._tell(key, resource.uid, Story("Normal", reason, "Tuned", str(change)))
 
     def _forget(self, key: Key) -> None:
         """The API server's collector takes the objects; here, memory and channels go."""
@@ -196,13 +208,16 @@ class Reconciler:
     def _assign(self, gateway: Gateway, look: Look) -> None:
         if look.document is None or look.credentials is None:
             return
+        pods = self._store.pods(gateway.key)
         target = Target(
             wanted=look.document,
             promoted=look.promoted,
             epoch=self.epoch,
             rollout=gateway.spec.rollout,
-            pods=self._store.pods(gateway.key),
+            pods=pods,
             credentials=look.credentials,
+            accounts=gateway.accounts(),
+            born_here=frozenset(pod.uid for pod in pods) - self._inherited,
         )
         self._fleet.assign(gateway.key, target)
 
@@ -221,6 +236,8 @@ class Reconciler:
             refused=tuple(look.refused),
             missing=tuple(look.missing),
             upgrade=look.upgrade,
+            mode=gateway.spec.tuning.mode if gateway else "Off",
+            frozen=gateway is not None and gateway.frozen,
             unavailable=tuple(render.unavailable(gateway, self._context(0))) if gateway else (),
         )
 

@@ -8,15 +8,19 @@ from typing import Any, Final, Literal
 from mcp_gateway.api import API_VERSION, KIND
 from mcp_gateway_operator.conditions import Facts, Verdict
 from mcp_gateway_operator.facts import Key, Probed
+from mcp_gateway_operator.reconcile import limits
 from mcp_gateway_operator.reconcile.look import Story
 from mcp_gateway_operator.render.gateway import APPLICATION, INSTANCE_LABEL, MCP_PORT, NAME_LABEL
 
 _UNHURT: Final = frozenset({"Creating", "PodsNotReady", "ScaledToZero"})
 _FAILED: Final = frozenset({"Degraded"})
-_QUIET: Final = frozenset({"AsExpected", "Pending", "NotConnected", "NoPods", "NotProbed"})
-UNHEARD: Final = frozenset({"NotConnected", "NotProbed"})
-"""Reasons that only say that no pod was heard yet."""
-_TOLD: Final = ("Ready", "Degraded", "ConfigApplied", "ProvidersReachable")
+UNHEARD: Final = frozenset({"NotConnected", "NotProbed", "AwaitingPods", "Listening"})
+"""Reasons that only say that no pod was heard yet, or not every one."""
+_QUIET: Final = frozenset({"AsExpected", "Pending", "NoPods", "NotTuned", *UNHEARD})
+_TOLD: Final = ("Ready", "Degraded", "ConfigApplied", "ProvidersReachable", "Tuned")
+_PROBED: Final = ("name", "reachable", "message")
+_RESTLESS: Final = frozenset({"Tuned"})
+"""Conditions of which the message has numbers of the moment: only a reason is news."""
 
 
 def build(
@@ -59,7 +63,8 @@ def build(
         "endpoint": f"{scheme}://{key.name}.{key.namespace}.svc:{MCP_PORT}",
         "configGeneration": facts.generation,
         "configApplied": applied,
-        "providers": providers(facts.view.providers, before.get("providers") or []),
+        "tuning": limits.summary(facts),
+        "providers": providers(facts, before.get("providers") or [], settling=settling),
     }
 
 
@@ -101,18 +106,35 @@ def conditions(
     return written
 
 
-def providers(found: Sequence[Probed], before: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Write what is known of the providers; with no new probe, what was known."""
-    if not found:
-        return [dict(provider) for provider in before]
+def providers(
+    facts: Facts, before: Sequence[Mapping[str, Any]], *, settling: bool = False
+) -> list[dict[str, Any]]:
+    """Write what is known of the providers; with no new probe, what was known of reachability.
+
+    Probes and reports come at their own times, and neither takes away what the other told.
+    """
+    old = {provider["name"]: provider for provider in before}
+    probed = {each.provider: _probed(each) for each in facts.view.providers} or {
+        name: {part: each[part] for part in _PROBED if part in each} for name, each in old.items()
+    }
+    names = dict.fromkeys([*probed, *sorted(facts.view.limits)])
     return [
         {
-            "name": each.provider,
-            "reachable": each.state == "Healthy",
-            "message": each.message or each.state,
+            **probed.get(name, {"name": name}),
+            **limits.shown(
+                facts.view.limits.get(name, ()), old.get(name, {}), facts.mode, settling=settling
+            ),
         }
-        for each in found
+        for name in names
     ]
+
+
+def _probed(each: Probed) -> dict[str, Any]:
+    return {
+        "name": each.provider,
+        "reachable": each.state == "Healthy",
+        "message": each.message or each.state,
+    }
 
 
 def resource(key: Key, version: str, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +182,8 @@ def _news(name: str, verdict: Verdict, old: Mapping[str, Any], *, renumbered: bo
         return True
     if name == "ConfigApplied" and renumbered:
         return True
+    if name in _RESTLESS:
+        return False
     return _type(name, verdict) == "Warning" and verdict.message != old.get("message")
 
 

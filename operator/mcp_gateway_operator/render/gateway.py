@@ -8,9 +8,18 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from mcp_gateway.api import API_VERSION, GROUP, KIND, MCPGateway, SecretReference, Spec
+from mcp_gateway.api import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    MCPGateway,
+    Provider,
+    SecretReference,
+    Spec,
+)
 from mcp_gateway.api.fields import DOCUMENT
 from mcp_gateway_operator.facts import Key
+from mcp_gateway_operator.tuning import AccountSpec
 
 MANAGER: Final = "mcp-gateway-operator"
 """Who we are: field manager, value of the managed-by label, source of Events."""
@@ -29,6 +38,8 @@ IMAGE: Final = f"{GROUP}/image"
 """Annotation of the workload: the image of the operator's version that it was rendered with."""
 PAUSED: Final = f"{GROUP}/paused"
 """Annotation of a person on an MCPGateway: leave its objects alone while it is `true`."""
+FROZEN: Final = f"{GROUP}/freeze-tuning"
+"""Annotation of a person on an MCPGateway: keep its accounts' ceilings while it is `true`."""
 
 NAME_LABEL: Final = "app.kubernetes.io/name"
 INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
@@ -98,6 +109,11 @@ class Gateway:
         return self.annotations.get(PAUSED, "").lower() == "true"
 
     @property
+    def frozen(self) -> bool:
+        """A person asked for the ceilings of its accounts to be left as they are."""
+        return self.annotations.get(FROZEN, "").lower() == "true"
+
+    @property
     def persistent(self) -> bool:
         """Its spool outlives a pod, so its pods need a volume each."""
         recording = self.spec.recording
@@ -119,6 +135,23 @@ class Gateway:
         auth = self.spec.auth
         open_to_all = auth.anonymous or "auth" not in self.spec.middleware
         return not open_to_all and auth.api_keys is None and auth.jwt is None
+
+    def accounts(self) -> dict[str, AccountSpec]:
+        """How the account of each provider is to be tuned, by the provider's name."""
+        spec = self.spec
+        return {provider.name: self._account(provider) for provider in spec.providers}
+
+    def _account(self, provider: Provider) -> AccountSpec:
+        pool = provider.pool
+        cap = pool.max_connections
+        return AccountSpec(
+            mode=self.spec.tuning.mode,
+            frozen=self.frozen,
+            limits=provider.effective_limits(),
+            by_model=provider.wire == "glm",
+            pod_cap=None if cap is None else cap + (pool.max_overflow or 0),
+            largest_replicas=self.spec.largest_replicas,
+        )
 
     def selector(self) -> dict[str, str]:
         """The labels that find its pods. Never changed: a Deployment's selector cannot be."""

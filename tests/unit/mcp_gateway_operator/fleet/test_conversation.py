@@ -11,6 +11,7 @@ from mcp_gateway.api.control import (
     SILENCE,
     Ack,
     Config,
+    Grant,
     Hello,
     Message,
     Ping,
@@ -23,6 +24,7 @@ from mcp_gateway.api.control import (
 from mcp_gateway_operator.fleet.conversation import (
     ACK_WITHIN,
     FLOOD_MESSAGES,
+    FLOOD_SECONDS,
     HELLO_WITHIN,
     MAX_INVALID,
     Conversation,
@@ -42,9 +44,11 @@ def refused(generation: int, why: str = "no") -> Refused:
     return Refused.model_validate({"generation": generation, "problems": [{"message": why}]})
 
 
-def talk(generation: int = 1, epoch: int = 1, want: Wanted | None = None) -> Conversation:
+def talk(
+    generation: int = 1, epoch: int = 1, want: Wanted | None = None, report_every: float = 5.0
+) -> Conversation:
     """A conversation that has been opened and greeted."""
-    conversation = Conversation("web-1")
+    conversation = Conversation("web-1", report_every=report_every)
     conversation.want(want)
     conversation.opened(START)
     say(conversation, Hello(pod="web-1", version="1", generation=generation, epoch=epoch))
@@ -269,15 +273,65 @@ def test_what_a_newer_pod_adds_is_passed_over() -> None:
     assert conversation.connected
 
 
-def test_a_flood_ends_it_and_a_talkative_pod_does_not() -> None:
-    conversation = talk()
-    for _ in range(FLOOD_MESSAGES - 1):
-        say(conversation, Pong())
+@pytest.mark.parametrize("pace", [5.0, 1.0, 0.05])
+def test_a_flood_ends_it_and_a_talkative_pod_does_not(pace: float) -> None:
+    honest = int(FLOOD_SECONDS / pace)
+    conversation = talk(report_every=pace)
     with pytest.raises(GaveUp, match="floods"):
-        say(conversation, Pong())
-    conversation = talk()
+        for _ in range(FLOOD_MESSAGES + 5 * honest):
+            say(conversation, Pong())
+    conversation = talk(report_every=pace)
     for number in range(10 * FLOOD_MESSAGES):
-        say(conversation, Pong(), START + number * 0.1)
+        # A report at each turn, and one that answers a grant.
+        say(conversation, Report(requests=number, errors=0, since=5.0), START + number * pace)
+        say(conversation, Report(requests=number, errors=0, since=5.0), START + number * pace)
+
+
+def test_a_report_is_kept_with_its_time() -> None:
+    conversation = talk()
+    assert conversation.reported is None
+    say(conversation, Report(requests=1, errors=0, since=5.0), START + 3.0)
+    assert conversation.reported == START + 3.0
+    assert conversation.report == Report(requests=1, errors=0, since=5.0)
+
+
+def grant(sequence: int) -> Grant:
+    return Grant(epoch=1, sequence=sequence)
+
+
+def test_only_the_newest_grant_is_sent_and_once() -> None:
+    conversation = talk()
+    conversation.grant(grant(1))
+    conversation.grant(grant(2))
+    assert [message["sequence"] for message in sent(conversation)] == [2]
+    assert sent(conversation) == []
+    conversation.grant(grant(3))
+    assert [message["sequence"] for message in sent(conversation)] == [3]
+
+
+def test_a_grant_follows_the_configuration_that_carries_its_epoch() -> None:
+    conversation = talk(want=wanted(2))
+    conversation.grant(grant(1))
+    assert types(conversation) == ["config", "grant"]
+
+
+def test_a_grant_is_said_again_on_the_next_channel() -> None:
+    conversation = talk()
+    conversation.grant(grant(4))
+    sent(conversation)
+    conversation.closed("connection lost")
+    conversation.opened(START + 1.0)
+    assert sent(conversation, START + 1.0) == []
+    say(conversation, Hello(generation=1, epoch=1), START + 1.0)
+    assert [message["sequence"] for message in sent(conversation, START + 1.0)] == [4]
+
+
+def test_a_report_is_answered_to_by_nobody() -> None:
+    conversation = talk()
+    report = Report(requests=1, errors=0, since=5.0)
+    assert conversation.receive(report.encode(), START) == report
+    assert conversation.receive('{"type":"confession"}', START) is None
+    assert sent(conversation) == []
 
 
 class HonestPod:

@@ -9,7 +9,7 @@ from tests.unit.mcp_gateway_operator.fleet.network import KEY, Network, document
 
 from mcp_gateway.api import Canary, Rollout
 from mcp_gateway.api.control import Refused, Report
-from mcp_gateway_operator.facts import Fleet, FleetView, Key
+from mcp_gateway_operator.facts import Fleet, FleetView, Key, Term
 from mcp_gateway_operator.fleet import PodFleet
 
 CANARY = Rollout(strategy="Canary", canary=Canary(pods=1, window=60.0))
@@ -22,7 +22,7 @@ class Leader:
         self.network = Network(*names)
         self.fleet = PodFleet(dialer=self.network)
         self.changed: list[Key] = []
-        self.fleet.start(self.changed.append)
+        self.fleet.start(self.changed.append, Term())
 
     @property
     def view(self) -> FleetView:
@@ -161,7 +161,7 @@ async def test_a_leadership_that_ends_can_begin_again(leader: Leader) -> None:
     await asyncio.sleep(0.1)
     await leader.fleet.aclose()
     assert all(pod.wires == [] for pod in leader.network.pods.values())
-    leader.fleet.start(leader.changed.append)
+    leader.fleet.start(leader.changed.append, Term())
     leader.assign(2, epoch=2)
     await asyncio.sleep(0.1)
 
