@@ -24,10 +24,12 @@ from mcp_gateway.app.picture import (
     account_samples,
     recording_samples,
     route_picture,
+    tracing_samples,
 )
 from mcp_gateway.app.recording import Recording
 from mcp_gateway.app.simulators import Simulators
 from mcp_gateway.app.steering import Control
+from mcp_gateway.app.tracing import Tracing
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.document import load, parse, parse_limits
 from mcp_gateway.config.secrets import SecretReader
@@ -105,6 +107,7 @@ class Gateway:
         self._applying = asyncio.Lock()
         self._engine: Engine | None = None
         self._recording = Recording(self._secrets, socket.gethostname(), lambda: self.data_dir)
+        self._tracing = Tracing(document.metadata.name)
         self._listeners: Listeners | None = None
         self._opened = document.spec.server
         self._link: OperatorLink | None = None
@@ -205,7 +208,8 @@ class Gateway:
             await self._listeners.drain(grace)
         if self._engine is not None:
             await self._engine.drain(max(0.0, until - asyncio.get_running_loop().time()))
-        await self._recording.aclose(max(1.0, until - asyncio.get_running_loop().time()))
+        rest = max(1.0, until - asyncio.get_running_loop().time())
+        await asyncio.gather(self._recording.aclose(rest), self._tracing.aclose(rest))
 
     async def aclose(self) -> None:
         """Close everything now. Idempotent."""
@@ -215,7 +219,7 @@ class Gateway:
             await self._listeners.aclose()
         if self._engine is not None:
             await self._engine.aclose()
-        await self._recording.aclose(1.0)
+        await asyncio.gather(self._recording.aclose(1.0), self._tracing.aclose(0.0))
         await self._supervisor.aclose()
         await self._simulators.aclose()
         if self._temporary is not None:
@@ -314,10 +318,15 @@ class Gateway:
         if self._listeners is not None:
             self._listeners.check(spec.server)
         prepared = self.engine.prepare(spec)
-        # The last that can fail; a spool shows only when it is opened whether it can be used.
-        await self._recording.apply(spec.recording)
+        tracing = await self._tracing.prepare(spec.monitoring.tracing)
+        try:
+            # The last that can fail; a spool shows only when it is opened whether it can be used.
+            await self._recording.apply(spec.recording)
+        except BaseException:
+            self._tracing.discard(tracing)
+            raise
         recorder = self._recording if spec.recording.enabled else None
-        retired = self.engine.commit(prepared, recorder)
+        retired = self.engine.commit(prepared, recorder, self._tracing.apply(tracing))
         self._supervisor.start(
             f"retire what generation {self.engine.generation} replaced",
             lambda: self._retire(retired, spec),
@@ -363,6 +372,9 @@ class Gateway:
         recording = self._recording.stats()
         if recording is not None:
             yield from recording_samples(recording)
+        spans = self._tracing.stats()
+        if spans is not None:
+            yield from tracing_samples(spans)
         if self._listeners is not None:
             listener = self._listeners.stats()
             http = listener.connections - listener.websockets

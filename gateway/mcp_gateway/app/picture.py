@@ -12,6 +12,7 @@ from mcp_gateway.proxy.router import Route
 from mcp_gateway.recording.stats import RecorderStats
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway.telemetry.metrics import Sample
+from mcp_gateway.telemetry.tracing import SpanStats
 
 _BREAKER = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
@@ -60,6 +61,12 @@ def account_samples(engine: Engine, now: float) -> Iterator[Sample]:
         yield metric.LIMIT, (name,), float(stats.limit)
         yield metric.WAIT_SECONDS, (name,), stats.wait_sum
         yield metric.BREAKER_OPEN, (name,), _BREAKER[account.breaker.state.value]
+
+
+def tracing_samples(stats: SpanStats) -> Iterator[Sample]:
+    """What became of the spans, read at a scrape."""
+    for outcome in ("exported", "dropped", "failed"):
+        yield metric.SPANS, (outcome,), float(getattr(stats, outcome))
 
 
 def recording_samples(stats: RecorderStats) -> Iterator[Sample]:

@@ -24,6 +24,7 @@ from mcp_gateway.proxy.middleware import Middleware
 from mcp_gateway.proxy.snapshot import Services, Snapshot, build_layers, compile_snapshot
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry
+from mcp_gateway.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ class Engine:
         """
         return Prepared(spec, self.accounts.plan(spec), build_layers(spec, self._services))
 
-    def commit(self, prepared: Prepared, recorder: Recorder | None) -> list[Account]:
+    def commit(
+        self, prepared: Prepared, recorder: Recorder | None, tracer: Tracer | None = None
+    ) -> list[Account]:
         """Bring a prepared document into force.
 
         Returns:
@@ -115,7 +118,12 @@ class Engine:
         """
         retired = self.accounts.commit(prepared.plans)
         self._snapshot = compile_snapshot(
-            prepared.spec, prepared.layers, self.accounts.live, recorder, self._services
+            prepared.spec,
+            prepared.layers,
+            self.accounts.live,
+            recorder,
+            self._services,
+            tracer=tracer,
         )
         self.generation += 1
         return retired

@@ -20,6 +20,7 @@ from mcp_gateway.proxy.layers.logging import LoggingLayer
 from mcp_gateway.proxy.layers.metrics import MetricsLayer
 from mcp_gateway.proxy.layers.rate_limit import RateLimitLayer
 from mcp_gateway.proxy.layers.recording import Recorder, RecordingLayer
+from mcp_gateway.proxy.layers.tracing import TracingLayer
 from mcp_gateway.proxy.meters import RouteMeters
 from mcp_gateway.proxy.middleware import Handler, Middleware, compose, load_third_party
 from mcp_gateway.proxy.model_list import ModelList
@@ -28,6 +29,7 @@ from mcp_gateway.proxy.router import Route, Router
 from mcp_gateway.recording.choice import kept
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry
+from mcp_gateway.telemetry.tracing import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def compile_snapshot(
     accounts: dict[str, Account],
     recorder: Recorder | None,
     services: Services,
+    *,
+    tracer: Tracer | None = None,
 ) -> Snapshot:
     """Put the parts together. Everything that can fail was done before."""
     routes = [_route(route, accounts, spec.recording) for route in spec.effective_routes()]
@@ -92,6 +96,8 @@ def compile_snapshot(
     outer: list[Middleware] = [MetricsLayer(services.metrics, meters)]
     if recorder is not None:
         outer.append(RecordingLayer(recorder, sync=spec.recording.durability == "sync"))
+    if tracer is not None:
+        outer.insert(0, TracingLayer(tracer, {each.name: each.type for each in spec.providers}))
     lists = {name: ModelList(account) for name, account in accounts.items()}
     return Snapshot(
         spec=spec,

@@ -54,7 +54,8 @@ class Record(msgspec.Struct, gc=False, omit_defaults=True):
         prompt_tokens, completion_tokens: as the provider counted them.
         finish_reason: the provider's word; empty for a stream that broke.
         streamed: the answer went out in pieces.
-        traceparent: W3C trace context as it came in.
+        traceparent: W3C trace context: of the gateway's own span where the interaction was traced,
+            else as it came in.
         request, response: the bodies as they travelled, JSON, where content is kept. A request
             may come as its fields, still encoded, where nobody put them together yet.
         events: data of each event of a streamed answer, in place of `response`; put together

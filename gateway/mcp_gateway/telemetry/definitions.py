@@ -163,6 +163,14 @@ MALFORMED = Metric(
     "counter",
     "Requests that could not be read as HTTP; each is answered, and its connection closed.",
 )
+SPANS = Metric(
+    "mcp_gateway_spans_total",
+    "counter",
+    "Spans of traces: delivered, dropped because too many were waiting, or failed with a receiver "
+    "that did not take them.",
+    ("outcome",),
+    (("outcome", ("exported", "dropped", "failed")),),
+)
 RECORDS = Metric(
     "mcp_gateway_records_total",
     "counter",

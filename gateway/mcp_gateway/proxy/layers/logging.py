@@ -47,6 +47,8 @@ class ExchangeLine(msgspec.Struct, omit_defaults=True):
     error: str = ""
     error_message: str = ""
     traceparent: str = ""
+    trace_id: str = ""
+    span_id: str = ""
     prompt: msgspec.Raw | None = None
     content: str = ""
 
@@ -105,6 +107,9 @@ class LoggingLayer:
             line.error = type(error).__name__
             line.error_message = str(error)[:MAX_ERROR]
         line.traceparent = exchange.traceparent
+        if exchange.trace is not None and exchange.trace.sampled:
+            line.trace_id = exchange.trace.trace_id
+            line.span_id = exchange.trace.span_id
         if self._content and exchange.call is not None:
             line.prompt = exchange.call.fields["messages"]
             line.content = answer.content if answer is not None else ""

@@ -84,7 +84,11 @@ class RecordingLayer:
         record.total_ms = milliseconds(self._loop.time() - exchange.started)
         record.first_token_ms = milliseconds(first) if first is not None else None
         record.streamed = exchange.streamed
-        record.traceparent = exchange.traceparent
+        trace = exchange.trace
+        if trace is not None and trace.sampled:
+            record.traceparent = trace.traceparent
+        else:
+            record.traceparent = exchange.traceparent
         if answer is not None:
             record.prompt_tokens = answer.prompt_tokens
             record.completion_tokens = answer.completion_tokens
