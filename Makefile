@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration lint format types bench bench-operator generate manifests clean
+.PHONY: help setup run test unit integration lint format types bench bench-operator bench-tuning generate manifests clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench: $(STAMP)  ## Measure CPU per request beside nginx
 
 bench-operator: $(STAMP)  ## Measure the operator: a change on ten pods, a new gateway, a thousand
 	@$(BIN)/python -m tests.perf.fleet
+
+bench-tuning: $(STAMP)  ## Measure how full the closed loop keeps an account, beside static pools
+	@$(BIN)/python -m tests.perf.tuning
 
 generate: $(STAMP)  ## Rewrite the CRD and the reference pages from the code
 	@$(BIN)/python -m docs.generate
