@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,9 @@ async def test_every_field_arrives(project: Project, spool: Path) -> None:
         request=b'{"messages": [{"role": "user", "content": "\\u0000 hi"}]}',
         events=events,
     )
-    recording = recorder(spool, project)
+    # A record of that day is older than a spool keeps any: it must not be removed before it is
+    # shipped.
+    recording = recorder(spool, project, max_age=math.inf)
     await recording.start()
     recording.put(broken)
     await recording.aclose(grace=30.0)
@@ -185,6 +188,7 @@ async def test_drain_does_not_wait_beyond_its_grace_for_a_hanging_database(
     recording.put(record(1))
     seen = project.proxy.requests
     await until(lambda: project.proxy.requests > seen, "the call hangs")
+    await until(lambda: recording.stats().recorded == 1, "the record is in the spool")
     async with asyncio.timeout(10.0):
         await recording.aclose(grace=0.2)
     with Archive(spool) as archive:
@@ -314,6 +318,7 @@ async def test_next_life_goes_on_at_the_watermark(project: Project, spool: Path)
     await until(lambda: shipped(first) == 1, "the first record arrives")
     project.proxy.fault = Fault(503)
     first.put(record(2))
+    await until(lambda: first.stats().recorded == 2, "the second record is in the spool")
     await first.aclose(grace=0.3)
     project.proxy.fault = None
     second = recorder(spool, project)
