@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mcp_gateway.api.fields import Count, Duration, HttpUrl, Model, Ratio, Rule
 
@@ -84,8 +86,16 @@ class Monitoring(Model):
     prometheus_rule: bool = False
     """Make a PrometheusRule with the alerts that matter."""
 
+    objective: Annotated[float, Field(ge=0.9, le=0.9999)] = 0.99
+    """The part of chats that are to be answered: 0.99 is all but one in a hundred. The alerts
+    about the error budget are measured by it."""
+
+    runbooks: HttpUrl | None = None
+    """Address of a folder with the pages of `docs/how-to/runbooks`, which alerts link to.
+    Without it, the link is their path in the project's repository."""
+
     dashboard: bool = False
-    """Make a ConfigMap with the Grafana dashboard."""
+    """Make a ConfigMap with Grafana dashboards of this gateway, labelled `grafana_dashboard`."""
 
     tracing: Tracing | None = None
     """Where spans go. Without it: nowhere."""

@@ -1,7 +1,8 @@
 """Pure builders: an MCPGateway in, Kubernetes objects out, one module per object.
 
-Nothing here reads a clock, a file or a cluster, so what the operator makes can be looked at
-without one: `mcp-gateway-operator render FILE`, and the golden files of the tests.
+Nothing here reads a clock, a cluster or a file that is not a part of this package, so what the
+operator makes can be looked at without one: `mcp-gateway-operator render FILE`, and the golden
+files of the tests.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 from mcp_gateway_operator.render.autoscaler import autoscaler
 from mcp_gateway_operator.render.config_map import config_map
 from mcp_gateway_operator.render.context import Context
+from mcp_gateway_operator.render.dashboard import dashboard
 from mcp_gateway_operator.render.disruption_budget import disruption_budget
 from mcp_gateway_operator.render.document import digest, document
 from mcp_gateway_operator.render.gateway import APPLIED, Gateway
@@ -18,6 +20,7 @@ from mcp_gateway_operator.render.http_route import http_route
 from mcp_gateway_operator.render.ingress import ingress
 from mcp_gateway_operator.render.network_policy import network_policy
 from mcp_gateway_operator.render.pod_monitor import pod_monitor
+from mcp_gateway_operator.render.prometheus_rule import prometheus_rule
 from mcp_gateway_operator.render.scaled_object import scaled_object
 from mcp_gateway_operator.render.secret import client, compiled, control
 from mcp_gateway_operator.render.service import headless, service
@@ -52,6 +55,7 @@ def objects(gateway: Gateway, context: Context) -> list[dict[str, Any]]:
         workload(gateway, context),
         autoscaler(gateway, context.apis),
         ingress(gateway),
+        dashboard(gateway),
         *(each for each in _optional(gateway) if each and each["apiVersion"] in context.apis),
     ]
     return [sealed(each) for each in found if each is not None]
@@ -82,4 +86,9 @@ def sealed(rendered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _optional(gateway: Gateway) -> tuple[dict[str, Any] | None, ...]:
-    return scaled_object(gateway), http_route(gateway), pod_monitor(gateway)
+    return (
+        scaled_object(gateway),
+        http_route(gateway),
+        pod_monitor(gateway),
+        prometheus_rule(gateway),
+    )

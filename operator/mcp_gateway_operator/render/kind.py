@@ -54,6 +54,9 @@ NETWORK_POLICY: Final = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpo
 AUTOSCALER: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True)
 POD_MONITOR: Final = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True)
+PROMETHEUS_RULE: Final = Kind(
+    "monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", optional=True
+)
 INGRESS: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 SCALED_OBJECT: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", optional=True)
 LEASE: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
@@ -61,7 +64,7 @@ EVENT: Final = Kind("events.k8s.io/v1", "Event", "events")
 
 CHILDREN: Final = (
     SERVICE_ACCOUNT, SECRET, CONFIG_MAP, SERVICE, NETWORK_POLICY, DISRUPTION_BUDGET, DEPLOYMENT,
-    STATEFUL_SET, AUTOSCALER, SCALED_OBJECT, INGRESS, HTTP_ROUTE, POD_MONITOR,
+    STATEFUL_SET, AUTOSCALER, SCALED_OBJECT, INGRESS, HTTP_ROUTE, POD_MONITOR, PROMETHEUS_RULE,
 )  # fmt: skip
 """The kinds that are made for a gateway, in the order in which they are applied."""
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mcp_gateway_operator.render.gateway import Gateway
+
+# The label that dashboards and alerts tell gateways by, beside `namespace`.
+_GATEWAY: Final = {
+    "sourceLabels": ["__meta_kubernetes_pod_label_app_kubernetes_io_instance"],
+    "targetLabel": "gateway",
+}
 
 
 def pod_monitor(gateway: Gateway) -> dict[str, Any] | None:
@@ -17,6 +23,8 @@ def pod_monitor(gateway: Gateway) -> dict[str, Any] | None:
         "metadata": gateway.metadata(),
         "spec": {
             "selector": {"matchLabels": gateway.selector()},
-            "podMetricsEndpoints": [{"port": "admin", "path": "/metrics"}],
+            "podMetricsEndpoints": [
+                {"port": "admin", "path": "/metrics", "relabelings": [_GATEWAY]}
+            ],
         },
     }

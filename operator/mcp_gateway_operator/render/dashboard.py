@@ -1,0 +1,67 @@
+"""NAME-dashboards: the Grafana dashboards of one gateway, where they are asked for.
+
+`make generate` writes the dashboards of all gateways beside this module. A gateway's own are the
+same, with the two variables that choose a gateway made constants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from mcp_gateway_operator.render.gateway import Gateway
+
+SUFFIX: Final = "-dashboards"
+LABEL: Final = "grafana_dashboard"
+"""Label by which Grafana's sidecar finds ConfigMaps with dashboards in them."""
+FILES: Final = ("overview.json", "pools.json", "recording.json")
+"""What is about gateways; the operator's own dashboard comes with its chart."""
+
+
+def dashboard(gateway: Gateway) -> dict[str, Any] | None:
+    """The ConfigMap, or None."""
+    if not gateway.spec.monitoring.dashboard:
+        return None
+    metadata = gateway.metadata(SUFFIX)
+    metadata["labels"] = {**metadata["labels"], LABEL: "1"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {name: _of_gateway(name, gateway) for name in FILES},
+    }
+
+
+@cache
+def _text(name: str) -> str:
+    folder = resources.files("mcp_gateway_operator.render") / "dashboards"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _of_gateway(name: str, gateway: Gateway) -> str:
+    board: dict[str, Any] = json.loads(_text(name))
+    key = f"{gateway.key.namespace}/{gateway.name}"
+    # Grafana takes 40 characters, and two dashboards with one uid replace each other.
+    board["uid"] = f"{board['uid'][:23]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    board["title"] = f"{board['title']} of {key}"
+    chosen = {"namespace": gateway.key.namespace, "gateway": gateway.name}
+    variables = board["templating"]["list"]
+    board["templating"]["list"] = [
+        _constant(each, chosen[each["name"]]) if each["name"] in chosen else each
+        for each in variables
+    ]
+    return json.dumps(board, separators=(",", ":"))
+
+
+def _constant(variable: dict[str, Any], value: str) -> dict[str, Any]:
+    return {
+        "type": "constant",
+        "name": variable["name"],
+        "label": variable["label"],
+        "query": value,
+        "current": {"text": value, "value": value},
+        "hide": 2,
+    }
