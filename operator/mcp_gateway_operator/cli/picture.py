@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mcp_gateway_operator.cli import limits
 from mcp_gateway_operator.cli.connection import Object, every, one
 from mcp_gateway_operator.cli.terminal import Complaint, printable, table
 from mcp_gateway_operator.cluster import Cluster, Forbidden
@@ -173,7 +174,7 @@ def details(picture: Picture, now: datetime) -> str:
         headings = ("POD", "READY", "STATUS", "RESTARTS", "IP", "NODE", "AGE")
         parts.append(table(headings, [_pod_row(pod, now) for pod in picture.pods]))
     if providers := status.get("providers"):
-        parts.append(_providers(providers))
+        parts += limits.tables(providers, lambda moment: age(moment, now))
     if picture.events:
         story = [
             (age(_when(each), now), each.get("type", ""), each.get("reason", ""),
@@ -243,22 +244,6 @@ def _state(pod: Object, status: Object, containers: Sequence[Object]) -> str:
             if reason := (state.get(word) or {}).get("reason"):
                 return str(reason)
     return str(status.get("phase", "Unknown"))
-
-
-def _providers(providers: Sequence[Object]) -> str:
-    answers = {True: "yes", False: "no", None: ""}
-    numbers = ("ceiling", "granted", "inFlight", "waiting")
-    rows = [
-        (
-            each["name"],
-            answers[each.get("reachable")],
-            *(str(each.get(name, "")) for name in numbers),
-            each.get("message", ""),
-        )
-        for each in providers
-    ]
-    headings = ("PROVIDER", "REACHABLE", "CEILING", "GRANTED", "IN FLIGHT", "WAITING", "MESSAGE")
-    return table(headings, rows)
 
 
 async def _events(cluster: Cluster, key: Key) -> list[Object]:

@@ -19,7 +19,8 @@ DESCRIPTION = """\
 Show the MCPGateways of a namespace: whether they are ready, how many pods serve, which
 configuration how many of them run, how many providers answer.
 
-With names, all about each of these: conditions, pods, providers and what happened last."""
+With names, all about each of these: conditions, pods, providers and what happened last; of each
+provider its ceiling, the pods' shares of it, and the last ten reasons why it moved."""
 
 EXAMPLES = """\
 examples:
@@ -30,7 +31,7 @@ examples:
 
 exit status: 0 shown · 1 failed, or nothing of that name, or with --operator: none leads"""
 
-INTERVAL = 2.0
+INTERVAL = 1.0
 CLEAR = "\x1b[H\x1b[2J"
 
 
