@@ -46,7 +46,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--controllers", default="given,unknown,full,divided", metavar="A,B",
                         help=f"of {','.join(CONTROLLERS)} (default: all)")  # fmt: skip
     parser.add_argument("--churn", choices=("without", "with", "both"), default="both",
-                        help="pods, operators and the API server come and go (default: both)")  # fmt: skip
+                        help="with pods and operators that come and go (default: both)")  # fmt: skip
     parser.add_argument("--scale", type=float, default=Pace().scale, metavar="N",
                         help="times faster than life (default: %(default)g)")  # fmt: skip
     parser.add_argument("--minutes", type=float, default=LENGTH / 60, metavar="N",
