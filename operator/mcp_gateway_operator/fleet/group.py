@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from mcp_gateway.api import Canary
 from mcp_gateway.api.control import PORT, REPORT_EVERY, Config, Grant, Ping, Probe, Report
-from mcp_gateway.api.server import PEER_PORT
 from mcp_gateway_operator.facts import Document, FleetView, Key, Pod, PodConfig, Probed, Target
 from mcp_gateway_operator.fleet import probing, rollout
 from mcp_gateway_operator.fleet.channel import Channel, Dial
 from mcp_gateway_operator.fleet.conversation import Pushed, Wanted, unobserved
 from mcp_gateway_operator.fleet.probing import Asked
 from mcp_gateway_operator.fleet.rollout import PodFacts, Trial
-from mcp_gateway_operator.fleet.tuning import Views, urgent
+from mcp_gateway_operator.fleet.tuning import Views, peer_address, tuned_part, urgent
 from mcp_gateway_operator.tuning import PodState
 
 Identity = tuple[str, str, str]
@@ -73,6 +72,7 @@ class Group:
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._channels: dict[Identity, Channel] = {}
+        self._connected: set[Identity] = set()
         self._pods: dict[str, Pod] = {}
         self._trial: Trial | None = None
         self._promoted = 0
@@ -101,7 +101,7 @@ class Group:
         before, self._target = self._target, target
         self._follow_pods()
         self.step()
-        if _tuned(before) != _tuned(target):
+        if tuned_part(before) != tuned_part(target):
             self._tell_tuner(False)
 
     def close(self) -> None:
@@ -150,7 +150,10 @@ class Group:
 
     def _stirred(self) -> None:
         self.step()
-        self._tell_tuner(False)
+        connected = {identity for identity, c in self._channels.items() if c.talk.connected}
+        if connected != self._connected:
+            self._connected = connected
+            self._tell_tuner(False)
 
     # --- tuning --------------------------------------------------------------------------
 
@@ -166,7 +169,7 @@ class Group:
                 gateway=self._key,
                 uid=pod.uid,
                 name=pod.name,
-                address=_peer(pod.ip),
+                address=peer_address(pod.ip),
                 connected=talk is not None and talk.connected,
                 deleting=pod.deleting,
                 born_here=pod.uid in born_here,
@@ -377,19 +380,6 @@ class Group:
             refused=refused.generation if refused is not None else 0,
             problem=str(refused) if refused is not None else talk.problem,
         )
-
-
-def _tuned(target: Target) -> object:
-    """The part of a target that the tuner looks at."""
-    pods = [(pod.uid, pod.ip, pod.deleting, pod.ended) for pod in target.pods]
-    return pods, target.accounts, target.born_here
-
-
-def _peer(ip: str) -> str:
-    """Address of a pod's peer port; empty where it has none."""
-    if not ip:
-        return ""
-    return f"[{ip}]:{PEER_PORT}" if ":" in ip else f"{ip}:{PEER_PORT}"
 
 
 def provider_names(document: Document) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from mcp_gateway.api.control import Grant, Report
 from mcp_gateway.api.quota import LimitReport
+from mcp_gateway.api.server import PEER_PORT
 from mcp_gateway_operator.facts import Key, Target, Term
 from mcp_gateway_operator.tuning import (
     AccountSpec,
@@ -232,3 +233,16 @@ def _worse(before: LimitReport | None, after: LimitReport) -> bool:
         or (after.rate_waiting > 0 and not before.rate_waiting)
         or after.refusals.get("concurrency", 0) > before.refusals.get("concurrency", 0)
     )
+
+
+def tuned_part(target: Target) -> object:
+    """The part of a target that the tuner looks at."""
+    pods = [(pod.uid, pod.ip, pod.deleting, pod.ended) for pod in target.pods]
+    return pods, target.accounts, target.born_here
+
+
+def peer_address(ip: str) -> str:
+    """Address of a pod's peer port; empty where it has none."""
+    if not ip:
+        return ""
+    return f"[{ip}]:{PEER_PORT}" if ":" in ip else f"{ip}:{PEER_PORT}"
