@@ -30,12 +30,20 @@ class TokenBucket:
             0.0 when they were taken; otherwise nothing was, and they will be there, if nobody
             else comes, after this many seconds.
         """
+        wait = self.wait(now, n)
+        if wait == 0.0:
+            self._level -= n
+        return wait
+
+    def wait(self, now: float, n: float = 1.0) -> float:
+        """Return the seconds until `n` tokens can be taken; 0.0 when they can now."""
         drained = self._refill(now)
         missing = (n if n < self.burst else self.burst) - self._level
-        if missing <= 0 and not drained:
-            self._level -= n
-            return 0.0
         return max(0.0, missing) / self.rate + drained
+
+    def drained(self, now: float) -> float:
+        """Return the seconds for which it gives nothing because it was drained."""
+        return max(0.0, (self._updated or now) - now)
 
     def level(self, now: float) -> float:
         """Return the tokens in it at `now`; below zero while it owes some."""

@@ -9,8 +9,9 @@ An account outlives the documents it is configured by.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mcp_gateway.api import ModelLimits, ModelShare
 from mcp_gateway.api import Provider as ProviderSpec
@@ -37,6 +38,7 @@ from mcp_gateway.proxy.exchange import Attempt, Exchange
 from mcp_gateway.proxy.failure import judge, refused
 from mcp_gateway.proxy.meters import AccountMeters
 from mcp_gateway.proxy.rates import Rates
+from mcp_gateway.proxy.turn import Turn
 from mcp_gateway.upstream.connection import Timeouts
 from mcp_gateway.upstream.pool import Lease, Pool
 
@@ -80,7 +82,7 @@ class Account:
     @property
     def in_flight(self) -> int:
         """Requests in flight or waiting."""
-        return self.pool.in_flight + self.pool.waiting
+        return self.pool.in_flight + self.pool.waiting + self.rates.waiting
 
     def available(self) -> bool:
         """The breaker lets requests through."""
@@ -137,21 +139,23 @@ class Account:
         if trace is not None:
             trace.begin(attempt, self.loop.time())
         lease: Lease | None = None
+        turns: Sequence[Turn] = ()
         try:
             self._check_deadline(exchange)
+            if self.rates.limited or self.model_rates:
+                # Before the lease: who waits for a rate keeps no connection from others.
+                turns = await self._take_turns(exchange, call, attempt, patience)
             lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
                 client=exchange.client.name,
                 lane=model,
                 deadline=exchange.deadline,
                 patience=patience,
             )
-            attempt.queue = lease.waited
-            if self.rates.limited or self.model_rates:
-                attempt.queue += await self._take_rates(exchange, call, model)
-            self._ask_breaker(call, model)
+            attempt.queue += lease.waited
+            self._ask_breaker()
             if exchange.on_send is not None:
                 exchange.on_send()
-            answer = await self._send(exchange, lease, call, attempt)
+            answer = await self._send(exchange, lease, call, attempt, turns)
         except (UpstreamError, RemoteProtocolError) as error:
             error.provider = self.spec.name
             attempt.outcome = judge(error).outcome or error.reason
@@ -166,6 +170,8 @@ class Account:
         finally:
             if lease is not None:
                 lease.release()
+            for turn in turns:
+                turn.cancel()
             exchange.queued += attempt.queue
             exchange.upstream += attempt.upstream
             if trace is not None:
@@ -185,59 +191,69 @@ class Account:
             found.append(of_model)
         return found
 
-    async def _take_rates(self, exchange: Exchange, call: ChatCall, model: str) -> float:
-        """Wait for the account's turn and the model's; seconds waited."""
-        until = self.loop.time() + self.spec.pool.acquire_timeout
-        if exchange.deadline is not None:
-            until = min(until, exchange.deadline)
-        total = 0.0
-        taken: list[Rates] = []
+    async def _take_turns(
+        self, exchange: Exchange, call: ChatCall, attempt: Attempt, patience: float | None
+    ) -> list[Turn]:
+        """Wait for the account's turn and the model's; all or none."""
+        started = self.loop.time()
+        until = started + (self.spec.pool.acquire_timeout if patience is None else patience)
+        deadline = exchange.deadline
+        if deadline is not None:
+            until = min(until, deadline)
+        taken: list[Turn] = []
         try:
-            for rates in self._rates_of(model):
-                waited = 0.0 if rates.take_now(call) else await rates.take(call, until)
-                if waited is None:
-                    raise PoolTimeout(
-                        f"{self.spec.name} is at its rate limit for longer than this request "
-                        "can wait"
-                    )
-                taken.append(rates)
-                total += waited
+            for rates in self._rates_of(attempt.model):
+                turn = rates.take_now(call) or await rates.take(call, until, exchange.client.name)
+                if turn is None:
+                    raise self._out_of_rate(deadline)
+                taken.append(turn)
         except BaseException:
-            for rates in taken:
-                rates.undo(call)
+            for turn in taken:
+                turn.cancel()
             raise
-        return total
+        finally:
+            attempt.queue = self.loop.time() - started
+        return taken
 
-    def _ask_breaker(self, call: ChatCall, model: str) -> None:
+    def _out_of_rate(self, deadline: float | None) -> GatewayError:
+        if deadline is not None and self.loop.time() >= deadline:
+            return DeadlineExceeded(f"the request's deadline passed at the rate of {self.name}")
+        return PoolTimeout(
+            f"{self.name} is at its rate limit for longer than this request can wait",
+            provider=self.name,
+        )
+
+    def _ask_breaker(self) -> None:
         """Right before the send: what was allowed must be followed by an outcome."""
         now = self.loop.time()
         if not self.breaker.allow(now):
-            for rates in self._rates_of(model):
-                rates.undo(call)
             raise CircuitOpen(
                 f"{self.spec.name} is not called for now: its circuit breaker is open",
                 retry_after=self.breaker.retry_after(now),
             )
 
     async def _send(
-        self, exchange: Exchange, lease: Lease, call: ChatCall, attempt: Attempt
+        self,
+        exchange: Exchange,
+        lease: Lease,
+        call: ChatCall,
+        attempt: Attempt,
+        turns: Sequence[Turn],
     ) -> ChatAnswer:
         started = self.loop.time()
+        for turn in turns:
+            turn.begin(started)
         timeouts = self._timeouts(exchange, started)
         if exchange.trace is not None:
             endpoint = lease.connection.endpoint
             exchange.trace.send(call, started, endpoint.host, endpoint.port)
         try:
-            if exchange.sink is None:
-                answer = await self.provider.complete(
-                    lease.connection, call, attempt.model, timeouts
-                )
-            else:
-                answer = await self.provider.stream(
-                    lease.connection, call, attempt.model, timeouts, exchange.sink
-                )
+            answer = await self._ask(exchange, lease, call, attempt, timeouts)
         except ProviderRefused as exc:
-            raise self._refused(exc.refusal, exchange, lease, call, attempt) from exc
+            generated = exchange.streamed or exc.refusal.kind is RefusalKind.SERVER
+            for turn in turns if not generated else ():
+                turn.refused()
+            raise self._refused(exc.refusal, lease, attempt) from exc
         except (UpstreamError, RemoteProtocolError) as failure:
             if _is_clients_time(failure, timeouts, self.timeouts):
                 # A client in a hurry says nothing about the provider: many of them together
@@ -254,8 +270,23 @@ class Account:
         finally:
             attempt.upstream = self.loop.time() - started
         attempt.status = 200
-        self._succeeded(answer, call, attempt)
+        self._succeeded(answer, lease, attempt)
+        if turns:
+            self._settle(answer, turns)
         return answer
+
+    def _ask(
+        self,
+        exchange: Exchange,
+        lease: Lease,
+        call: ChatCall,
+        attempt: Attempt,
+        timeouts: Timeouts,
+    ) -> Coroutine[Any, Any, ChatAnswer]:
+        connection, sink = lease.connection, exchange.sink
+        if sink is None:
+            return self.provider.complete(connection, call, attempt.model, timeouts)
+        return self.provider.stream(connection, call, attempt.model, timeouts, sink)
 
     def _timeouts(self, exchange: Exchange, now: float) -> Timeouts:
         if exchange.deadline is None:
@@ -279,18 +310,21 @@ class Account:
             case _:
                 pass
 
-    def _refused(
-        self, refusal: Refusal, exchange: Exchange, lease: Lease, call: ChatCall, attempt: Attempt
-    ) -> GatewayError:
+    def _refused(self, refusal: Refusal, lease: Lease, attempt: Attempt) -> GatewayError:
         """Take a refusal in; the error that the client sees for it."""
         error = refused(refusal, self.spec.name)
         attempt.status = refusal.status
-        if not (exchange.streamed or refusal.kind is RefusalKind.SERVER):
-            for rates in self._rates_of(attempt.model):
-                rates.undo_tokens(call)
+        kind = refusal.kind.value
+        lease.lane.refusals[kind] = lease.lane.refusals.get(kind, 0) + 1
         self._learn(refusal, lease, attempt.model)
         self._failed(error)
         return error
+
+    def _settle(self, answer: ChatAnswer, turns: Sequence[Turn]) -> None:
+        now = self.loop.time()
+        used = answer.prompt_tokens + answer.completion_tokens
+        for turn in turns if used else ():
+            turn.settle(now, used)
 
     def _ignored(self) -> None:
         """The client gave up, by leaving or by its deadline."""
@@ -306,12 +340,11 @@ class Account:
             self.breaker.ignored(now)
         self.meters.attempts(verdict.outcome).add()
 
-    def _succeeded(self, answer: ChatAnswer, call: ChatCall, attempt: Attempt) -> None:
-        now = self.loop.time()
-        self.breaker.succeeded(now)
-        if self.rates.limited or self.model_rates:
-            for rates in self._rates_of(attempt.model):
-                rates.settle(now, call, answer)
+    def _succeeded(self, answer: ChatAnswer, lease: Lease, attempt: Attempt) -> None:
+        self.breaker.succeeded(self.loop.time())
+        lane = lease.lane
+        lane.completions += 1
+        lane.service_seconds += attempt.upstream
         meters = self.meters
         meters.ok.value += 1.0
         meters.duration.observe(attempt.upstream)

@@ -64,7 +64,8 @@ METADATA = kept("metadata")
 class Attempt(Struct):
     """One try at one provider. Times are seconds; `outcome` is `ok` or an error's class name.
 
-    `pod` names the pod of this gateway that made it, where it was not this one.
+    `queue` is the time before the request was sent: waiting for the account's rates, and then for a
+    connection. `pod` names the pod of this gateway that made it, where it was not this one.
     """
 
     provider: str

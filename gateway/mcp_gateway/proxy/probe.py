@@ -11,10 +11,12 @@ from collections.abc import Collection
 
 import msgspec
 
-from mcp_gateway.api.control import MAX_TEXT, ProbeResult, ProbeState
+from mcp_gateway.api.control import ProbeResult, ProbeState
+from mcp_gateway.api.quota import MAX_TEXT
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ChatCall, ProviderRefused, Refusal, RefusalKind
 from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.turn import Turn
 from mcp_gateway.upstream.pool import Lease
 
 CLIENT = "@probe"
@@ -56,9 +58,24 @@ async def probe(account: Account, models: Collection[str]) -> ProbeResult:
 
 async def _ask(account: Account, models: Collection[str]) -> tuple[ProbeState, str]:
     deadline = account.loop.time() + PATIENCE
-    if account.rates.limited and await account.rates.take(_NO_TOKENS, deadline) is None:
-        return "Healthy", "not asked: the account is at its rate limit"
+    turn = None
+    if account.rates.limited:
+        turn = await account.rates.take(_NO_TOKENS, deadline, CLIENT)
+        if turn is None:
+            return "Healthy", "not asked: the account is at its rate limit"
+    try:
+        return await _ask_by(account, models, turn, deadline)
+    finally:
+        if turn is not None:
+            turn.cancel()
+
+
+async def _ask_by(
+    account: Account, models: Collection[str], turn: Turn | None, deadline: float
+) -> tuple[ProbeState, str]:
     lease = await account.pool.acquire(client=CLIENT, lane="", deadline=deadline)
+    if turn is not None:
+        turn.begin(account.loop.time())
     try:
         return await _ask_on(lease, account, models)
     except ProviderRefused as exc:
