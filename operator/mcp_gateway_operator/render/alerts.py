@@ -75,9 +75,9 @@ class Scope:
         """A duration as PromQL spells it, at this pace."""
         milliseconds = round(seconds * self.pace * 1000)
         for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-            if milliseconds % size == 0:
+            if milliseconds % size == 0 and milliseconds >= size:
                 return f"{milliseconds // size}{unit}"
-        return f"{milliseconds}ms"
+        return f"{milliseconds}ms" if milliseconds else "0s"
 
     def rules(self, alerts: Iterable[Alert]) -> list[dict[str, Any]]:
         """Alerts as Prometheus reads them."""
@@ -243,7 +243,8 @@ def _control(scope: Scope) -> Iterator[Alert]:
         "max by (namespace, gateway, provider, model)"
         f" ({scope.of('mcp_gateway_operator_tuning_frozen')}) == 1",
         10 * MINUTE,
-        f"{where}: the ceiling of {{{{ $labels.provider }}}} {{{{ $labels.model }}}} is frozen",
+        f"{where}: the ceiling of {{{{ $labels.provider }}}}"
+        "{{ with $labels.model }} {{ . }}{{ end }} is frozen",
         "Either somebody froze it by the annotation gateway.exai.dev/freeze-tuning, or too many"
         " pods do not report. Shares are still divided; the ceiling does not follow the provider.",
     )
