@@ -14,6 +14,8 @@ CONTROL_PORT = 9443
 """Where an operator reaches a gateway, beside the two ports of the document."""
 PEER_PORT = 9082
 """Where pods of one gateway reach each other."""
+PEER_PORT = 9082
+"""Where pods of one gateway reach each other."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
@@ -150,9 +152,9 @@ class Server(Model):
         ),
         Rule(
             ("port", "admin_port"),
-            lambda s: CONTROL_PORT not in {s.port, s.admin_port},
-            "self.port != 9443 && self.adminPort != 9443",
-            "9443 is where an operator reaches its pods: choose another port",
+            lambda s: not {CONTROL_PORT, PEER_PORT} & {s.port, s.admin_port},
+            "!(self.port in [9082, 9443]) && !(self.adminPort in [9082, 9443])",
+            "9443 and 9082 are where an operator and other pods reach a pod: choose another port",
         ),
         Rule(
             ("websocket", "http", "openai"),

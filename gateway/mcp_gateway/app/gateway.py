@@ -43,6 +43,7 @@ from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry, Sample
 
 if TYPE_CHECKING:
+    from mcp_gateway.app.fleet import Fleet
     from mcp_gateway.app.link import OperatorLink
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Gateway:
         self._listeners: Listeners | None = None
         self._opened = document.spec.server
         self._link: OperatorLink | None = None
+        self._fleet: Fleet | None = None
         self._draining = False
         self._started = time.time()
 
@@ -158,12 +160,14 @@ class Gateway:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where it listens: `websocket`, `http`, `openai`, `admin`, `control`.
+        """Where it listens: `websocket`, `http`, `openai`, `admin`, `control`, `peer`.
 
         What is off is missing.
         """
         urls = self._listeners.urls if self._listeners is not None else {}
-        return urls if self._link is None else {**urls, "control": self._link.url}
+        if self._link is not None and self._fleet is not None:
+            urls = {**urls, "control": self._link.url, "peer": self._fleet.url}
+        return urls
 
     @property
     def spool_path(self) -> Path | None:
@@ -196,6 +200,8 @@ class Gateway:
             self.document = document
             if self._listeners is not None:
                 self._listeners.apply(document.spec.server)
+            if self._fleet is not None:
+                self._fleet.apply(document.spec.server.limits)
             self._follow_logging(document.spec.logging)
             self._say_what_waits(document.spec.server)
         log.info("document applied", extra={"fields": {"generation": self.engine.generation}})
@@ -204,8 +210,8 @@ class Gateway:
         """Stop taking requests and let those in flight end within `grace` seconds."""
         self._draining = True
         until = asyncio.get_running_loop().time() + grace
-        if self._listeners is not None:
-            await self._listeners.drain(grace)
+        doors = [door for door in (self._listeners, self._fleet) if door is not None]
+        await asyncio.gather(*(door.drain(grace) for door in doors))
         if self._engine is not None:
             await self._engine.drain(max(0.0, until - asyncio.get_running_loop().time()))
         rest = max(1.0, until - asyncio.get_running_loop().time())
@@ -217,6 +223,8 @@ class Gateway:
             await self._link.aclose()
         if self._listeners is not None:
             await self._listeners.aclose()
+        if self._fleet is not None:
+            await self._fleet.aclose()
         if self._engine is not None:
             await self._engine.aclose()
         await asyncio.gather(self._recording.aclose(1.0), self._tracing.aclose(0.0))
@@ -290,7 +298,12 @@ class Gateway:
         return {"generation": self.engine.generation}
 
     async def _start(self) -> None:
-        self._engine = Engine(self._secrets, self._metrics, self._lines)
+        if self._control is not None:
+            from mcp_gateway.app.fleet import Fleet  # noqa: PLC0415
+
+            self._fleet = Fleet(self._control, self._metrics)
+        elsewhere = self._fleet.caller if self._fleet is not None else None
+        self._engine = Engine(self._secrets, self._metrics, self._lines, elsewhere)
         await self._bring_into_force(self.document)
         self._metrics.add_source(self._samples)
         if self._listen:
@@ -298,7 +311,8 @@ class Gateway:
                 self.engine, self.document.spec.server, self, secrets=self._secrets
             )
             await self._listeners.start(self._bind)
-        if self._control is not None:
+        if self._control is not None and self._fleet is not None:
+            await self._fleet.start(self._engine, self.document.spec.server.limits)
             # Loaded only for an operator: a WebSocket server of its own takes 2 MiB.
             from mcp_gateway.app.link import OperatorLink  # noqa: PLC0415
 

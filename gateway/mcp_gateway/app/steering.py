@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mcp_gateway.api import MCPGateway
 from mcp_gateway.api.control import GENERATION_ANNOTATION, PORT, Ack, Config, Refused
+from mcp_gateway.api.server import PEER_PORT
 from mcp_gateway.config.document import parse
 from mcp_gateway.config.problem import InvalidDocument, Problem
 from mcp_gateway.config.secrets import SecretReader
@@ -35,6 +36,7 @@ class Control:
     Attributes:
         folder: holds `tls.crt`, `tls.key` and `token` of the control port.
         host, port: where it listens; port 0 lets the system choose.
+        peer_port: where it listens for the other pods of its gateway.
         pod: the pod's name, for the operator to know that it dialed the right one.
         owns_document: documents come from the operator alone; secrets are followed here.
     """
@@ -42,6 +44,7 @@ class Control:
     folder: Path
     host: str = "0.0.0.0"  # noqa: S104 - of a pod; the peer proves itself by a token
     port: int = PORT
+    peer_port: int = PEER_PORT
     pod: str = ""
     owns_document: bool = False
 

@@ -25,7 +25,7 @@ class Facts:
     Attributes:
         name: the document's `metadata.name`.
         file: the document.
-        websocket, http, openai, admin, control: URLs; empty where one is off.
+        websocket, http, openai, admin, control, peer: URLs; empty where one is off.
         spool: path of the records' database; empty where nothing is recorded.
         providers: type of each provider, by its name.
         api_key: the key made for this run; empty where none was.
@@ -41,6 +41,7 @@ class Facts:
     openai: str = ""
     admin: str = ""
     control: str = ""
+    peer: str = ""
     spool: str = ""
     providers: Mapping[str, str] = field(default_factory=dict)
     api_key: str = ""
@@ -72,6 +73,7 @@ def as_json(facts: Facts, pid: int) -> dict[str, Any]:
         "openai": facts.openai or None,
         "admin": facts.admin or None,
         "control": facts.control or None,
+        "peer": facts.peer or None,
         "spool": facts.spool or None,
         "api_key": facts.api_key or None,
         "providers": dict(facts.providers),
@@ -87,6 +89,7 @@ def as_text(facts: Facts, stream: TextIO) -> str:
         "OpenAI API": facts.openai,
         "Admin page": facts.admin,
         "Operator": facts.control,
+        "Other pods": facts.peer,
         "Records": facts.spool or "not kept",
         "Providers": ", ".join(
             name if name == kind else f"{name} ({kind})" for name, kind in facts.providers.items()

@@ -69,10 +69,17 @@ def register(commands: Any) -> None:
         "--control-dir",
         metavar="DIR",
         type=Path,
-        help="listen for the operator over TLS, with DIR/tls.crt, DIR/tls.key and DIR/token",
+        help="listen for the operator and for other pods over TLS, with DIR/tls.crt, DIR/tls.key, "
+        "DIR/token and DIR/ca.crt",
     )
     group.add_argument(
         "--control-port", type=int, metavar="N", help="where; default 9443, 0: a free one"
+    )
+    group.add_argument(
+        "--peer-port",
+        metavar="N",
+        type=int,
+        help="where other pods of the gateway reach this one; default 9082, 0: a free one",
     )
     group.add_argument(
         "--document-from-operator",
@@ -103,6 +110,7 @@ def execute(args: argparse.Namespace) -> int:
 def _control(args: argparse.Namespace) -> Control | None:
     """Return how the operator reaches this process; None where there is no operator."""
     from mcp_gateway.api.control import PORT  # noqa: PLC0415
+    from mcp_gateway.api.server import PEER_PORT  # noqa: PLC0415
     from mcp_gateway.app.steering import Control  # noqa: PLC0415
 
     if args.control_dir is None:
@@ -111,6 +119,7 @@ def _control(args: argparse.Namespace) -> Control | None:
         folder=args.control_dir,
         host=os.environ.get("MCP_GATEWAY_BIND") or "0.0.0.0",  # noqa: S104 - of a pod
         port=PORT if args.control_port is None else args.control_port,
+        peer_port=PEER_PORT if args.peer_port is None else args.peer_port,
         pod=os.environ.get("POD_NAME", ""),
         owns_document=args.document_from_operator,
     )

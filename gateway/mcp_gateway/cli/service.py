@@ -232,6 +232,7 @@ async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
         openai=urls.get("openai", ""),
         admin=urls.get("admin", ""),
         control=urls.get("control", ""),
+        peer=urls.get("peer", ""),
         spool=str(gateway.spool_path or ""),
         providers={provider.name: provider.type for provider in document.spec.providers},
         api_key=gateway.generated_key,

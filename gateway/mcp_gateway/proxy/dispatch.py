@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from mcp_gateway.errors import (
     DeadlineExceeded,
     GatewayError,
+    Misdirected,
     NoProviderAvailable,
     RemoteProtocolError,
     UpstreamError,
@@ -35,6 +36,15 @@ class Random(Protocol):
         """A number in [0, 1)."""
 
 
+class Elsewhere(Protocol):
+    """Has attempts made by other pods; `proxy.peer.PeerCaller` is one."""
+
+    async def attempt(
+        self, account: Account, exchange: Exchange, call: ChatCall, model: str
+    ) -> ChatAnswer:
+        """Make one attempt for an account of which this pod holds no slot."""
+
+
 class Dispatcher:
     """Carries chat exchanges to providers by a table of routes.
 
@@ -42,6 +52,7 @@ class Dispatcher:
         router: the table.
         accounts: those in force, by provider name; it changes with each document.
         policy, budget: whether and when a failed attempt is followed by another.
+        elsewhere: makes attempts where this pod holds no slot; None where there are no others.
         rng: where jitter comes from.
     """
 
@@ -52,8 +63,10 @@ class Dispatcher:
         policy: RetryPolicy,
         budget: RetryBudget,
         *,
+        elsewhere: Elsewhere | None = None,
         rng: Random = random,
     ) -> None:
+        self._others = elsewhere
         self.router = router
         self._live = accounts
         self._own = dict(accounts)
@@ -97,7 +110,13 @@ class Dispatcher:
             exchange.provider = backend.provider
             exchange.model = backend.model or call.model
             try:
+                if self._others is not None and account.holds_nothing(exchange.model):
+                    return await self._others.attempt(account, exchange, call, exchange.model)
                 return await account.attempt(exchange, call, exchange.model)
+            except Misdirected:
+                # The share went while it waited here: it goes where the share is.
+                exchange.attempts.pop()
+                continue
             except (UpstreamError, RemoteProtocolError) as error:
                 if exchange.streamed or retries >= self._policy.max_retries:
                     raise

@@ -18,6 +18,7 @@ from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.accounts import Accounts, Plan
 from mcp_gateway.proxy.catalog import Catalog
+from mcp_gateway.proxy.dispatch import Elsewhere
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.layers.recording import Recorder
 from mcp_gateway.proxy.middleware import Middleware
@@ -48,20 +49,27 @@ class Engine:
         secrets: reads what the document refers to.
         metrics: where everything is counted.
         lines: where the `logging` layer writes.
+        elsewhere: makes attempts where this pod holds no slot; None where there are no others.
 
     Attributes:
         generation: documents applied so far.
         generated_key: the client key made because the document names none; empty where it does.
     """
 
-    def __init__(self, secrets: SecretReader, metrics: Registry, lines: LineWriter) -> None:
+    def __init__(
+        self,
+        secrets: SecretReader,
+        metrics: Registry,
+        lines: LineWriter,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.generation = 0
         self.generated_key = ""
         self.accounts = Accounts(secrets, metrics)
         self._ids: list[str] = []
         self._generated_line = ""
         self._lines = lines
-        self._services = Services(secrets, metrics, lines, self._generate_key)
+        self._services = Services(secrets, metrics, lines, self._generate_key, elsewhere)
         self._snapshot: Snapshot | None = None
 
     @property

@@ -49,6 +49,29 @@ class AccountMeters:
         return found
 
 
+class HopMeters:
+    """Cells of what goes from pod to pod."""
+
+    __slots__ = ("_into", "_out")
+
+    def __init__(self, registry: Registry) -> None:
+        self._out, self._into = (
+            {
+                outcome: registry.counter(metric.HOPS, direction, outcome)
+                for outcome in metric.HOP_OUTCOMES
+            }
+            for direction in ("out", "in")
+        )
+
+    def out(self, outcome: str) -> Counter:
+        """Hops of this pod by how they ended, a word of `definitions.HOP_OUTCOMES`."""
+        return self._out[outcome]
+
+    def into(self, outcome: str) -> Counter:
+        """Hops of other pods to this one."""
+        return self._into[outcome]
+
+
 class RouteMeters:
     """Cells of one route."""
 

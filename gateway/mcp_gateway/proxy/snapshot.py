@@ -14,7 +14,7 @@ from mcp_gateway.proxy import balancer
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.balancer import Backend
 from mcp_gateway.proxy.catalog import Catalog
-from mcp_gateway.proxy.dispatch import Dispatcher
+from mcp_gateway.proxy.dispatch import Dispatcher, Elsewhere
 from mcp_gateway.proxy.layers.auth import AuthLayer
 from mcp_gateway.proxy.layers.logging import LoggingLayer
 from mcp_gateway.proxy.layers.metrics import MetricsLayer
@@ -51,6 +51,8 @@ class Services:
     lines: LineWriter
     generated_key: Callable[[], str]
     """The line of the key that stands in where the document names none."""
+    elsewhere: Elsewhere | None = None
+    """Makes attempts where this pod holds no slot."""
 
 
 def build_layers(spec: Spec, services: Services) -> list[Middleware]:
@@ -91,7 +93,13 @@ def compile_snapshot(
         max_backoff=spec.retry.max_backoff,
         on=frozenset(spec.retry.on),
     )
-    innermost = Dispatcher(router, accounts, policy, RetryBudget(spec.retry.budget))
+    innermost = Dispatcher(
+        router,
+        accounts,
+        policy,
+        RetryBudget(spec.retry.budget),
+        elsewhere=services.elsewhere,
+    )
     meters = {route.name: RouteMeters(services.metrics, route.name) for route in routes}
     outer: list[Middleware] = [MetricsLayer(services.metrics, meters)]
     if recorder is not None:

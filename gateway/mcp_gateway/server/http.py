@@ -136,11 +136,7 @@ class RequestReader:
                 raise self._stop(400, "HTTP/1.1 needs a Host header")
         elif version != "1.0":
             raise self._stop(505, "HTTP/1.1 is spoken here")
-        if bounds.admit is not None and (refused := bounds.admit(noted)) is not None:
-            raise self._stop(*refused)
-        length = noted.get(b"content-length")
-        if length is not None and int(length) > bounds.max_body:
-            raise self._stop(413, f"body over {bounds.max_body} bytes")
+        self._admit(noted)
         if len(self._head) > MAX_FIELDS:
             raise self._stop(431, f"more than {MAX_FIELDS} header fields")
         # Only bytes that could hold an overlong head make it worth adding up.
@@ -212,6 +208,15 @@ class RequestReader:
         except httptools.HttpParserUpgrade as upgrade:
             return int(upgrade.args[0])
         return None
+
+    def _admit(self, fields: dict[bytes, bytes]) -> None:
+        bounds = self._bounds
+        refused = None if bounds.admit is None else bounds.admit(fields)
+        if refused is not None:
+            raise self._stop(*refused)
+        length = fields.get(b"content-length")
+        if length is not None and int(length) > bounds.max_body:
+            raise self._stop(413, f"body over {bounds.max_body} bytes")
 
     def _stop(self, status: int, message: str) -> _Refused:
         self.refusal = (status, message)

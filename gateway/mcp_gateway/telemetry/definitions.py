@@ -101,6 +101,15 @@ COST = Metric(
     "What the tokens cost by the document's `prices`, in their currency; of priced models only.",
     ("provider",),
 )
+HOP_OUTCOMES = ("ok", "failed", "elsewhere", "cancelled")
+HOPS = Metric(
+    "mcp_gateway_hops_total",
+    "counter",
+    "Attempts made by way of another pod that holds slots, at the pod that sent them (out) and at "
+    "the one that made them (in). Those that went `elsewhere` found no slot or no pod there.",
+    ("direction", "outcome"),
+    (("direction", ("out", "in")), ("outcome", HOP_OUTCOMES)),
+)
 RETRIES = Metric(
     "mcp_gateway_upstream_retries_total",
     "counter",
