@@ -8,6 +8,7 @@ import pytest
 
 from mcp_gateway_operator.conditions import CHAINS, Facts, Rollout, judge
 from mcp_gateway_operator.facts import FleetView, Pod, PodConfig, Probed
+from mcp_gateway_operator.tuning import LimitView, RateView, Recommendation
 
 READY = Rollout(observed=True, total=1, updated=1, ready=1)
 POD = Pod("p", "u", "10.0.0.1", ready=True)
@@ -23,6 +24,22 @@ def view(generation: int = 2, refused: int = 0, **more: Any) -> FleetView:
     pod = PodConfig(connected=True, generation=generation, refused=refused, problem=problem)
     return FleetView(pods={"p": pod}, **more)
 
+
+def limit(**fields: Any) -> LimitView:
+    settings: dict[str, Any] = {
+        "model": "", "account": "a1", "ceiling": 52, "stated": 100, "granted": 52, "in_flight": 50,
+        "waiting": 3, "refused": 14, "warm": 12, "state": "Holding",
+        "reason": "14 concurrency refusals in 2 s at 52 in flight",
+        "shares": {"web-2": 26, "web-1": 26},
+    }  # fmt: skip
+    return LimitView(**(settings | fields))
+
+
+def tuned(*limits: LimitView, mode: str = "Auto", **more: Any) -> Facts:
+    return facts(mode=mode, view=view(limits={"kimi": limits} if limits else {}), **more)
+
+
+ADVICE = Recommendation(10, 40, 52, "7 a second for 6 s each")
 
 CASES: list[tuple[str, Facts, str, str]] = [
     ("Ready", facts(), "True", "Serving"),
@@ -51,6 +68,14 @@ CASES: list[tuple[str, Facts, str, str]] = [
     ("Progressing", facts(view=view(1)), "True", "ConfigRollingOut"),
     ("Progressing", facts(view=view(1, refused=2)), "False", "Complete"),
     ("Progressing", facts(view=view(1, rejected=2)), "False", "Complete"),
+    ("Tuned", tuned(limit(), mode="Off"), "Unknown", "NotTuned"),
+    ("Tuned", tuned(), "Unknown", "AwaitingPods"),
+    ("Tuned", tuned(frozen=True), "False", "Frozen"),
+    ("Tuned", tuned(limit(), frozen=True), "False", "Frozen"),
+    ("Tuned", tuned(limit(state="Frozen"), limit(state="Idle")), "False", "ReportsMissing"),
+    ("Tuned", tuned(limit(state="Listening")), "Unknown", "Listening"),
+    ("Tuned", tuned(limit(recommendation=ADVICE), mode="Recommend"), "True", "Recommending"),
+    ("Tuned", tuned(limit()), "True", "Dividing"),
     ("ConfigApplied", facts(view=view()), "True", "Applied"),
     ("ConfigApplied", facts(invalid="no"), "False", "InvalidSpec"),
     ("ConfigApplied", facts(pods=()), "Unknown", "NoPods"),
@@ -124,3 +149,30 @@ def test_many_sentences_are_cut_with_their_number() -> None:
 def test_several_failing_pods_are_one_sentence() -> None:
     pods = (CRASHED, Pod("q", "w", failing="Error"))
     assert "(2 pods in all)" in judge(facts(pods=pods))["Degraded"].message
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({},
+         "kimi: ceiling 52 (stated 100): 14 concurrency refusals in 2 s at 52 in flight;"
+         " shares 26+26; 50 in flight; 3 waiting"),
+        ({"stated": None, "reason": "", "shares": {"web-1": 52}, "waiting": 0},
+         "kimi: ceiling 52 (learned); share 52; 50 in flight"),
+        ({"stated": 52, "reason": "", "shares": {f"web-{n}": n for n in range(40)}, "waiting": 0},
+         "kimi: ceiling 52 (as stated); 40 shares of 0 to 39; 50 in flight"),
+        ({"model": "glm-5", "ceiling": None, "reason": "", "shares": {}, "waiting": 0,
+          "requests": RateView(500, 500, 480)},
+         "kimi glm-5: no ceiling is known; 480 of 500 requests a minute; 50 in flight"),
+        ({"recommendation": ADVICE}, "kimi: 40 recommended: 7 a second for 6 s each"),
+    ],
+)  # fmt: skip
+def test_a_person_reads_why_a_pool_has_its_size(fields: dict[str, Any], sentence: str) -> None:
+    assert judge(tuned(limit(**fields)))["Tuned"].message == sentence
+
+
+def test_where_models_are_limited_by_themselves_the_account_is_not_told() -> None:
+    account = limit(ceiling=None, stated=None, shares={}, reason="")
+    message = judge(tuned(account, limit(model="glm-5")))["Tuned"].message
+    assert message.startswith("kimi glm-5: ceiling 52")
+    assert message.count("kimi") == 1

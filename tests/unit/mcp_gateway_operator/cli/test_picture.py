@@ -142,3 +142,40 @@ def test_text_of_strangers_cannot_drive_a_terminal() -> None:
 )
 def test_age(moment: str, shown: str) -> None:
     assert age(moment, NOW) == shown
+
+
+def tuned() -> dict[str, Any]:
+    change = {"time": EARLIER, "before": 100, "after": 52, "reason": "14 concurrency refusals"}
+    raised = {"time": "2026-01-01T11:59:00Z", "after": 60, "reason": "probed"}
+    limit = {
+        "ceiling": 52, "stated": 100, "granted": 52, "inFlight": 50, "waiting": 3, "refused": 14,
+        "state": "Holding", "reason": "14 concurrency refusals",
+        "shares": [{"pod": "a", "share": 26}, {"pod": "b", "share": 26}],
+        "requestsPerMinute": {"stated": 500, "granted": 500, "used": 480},
+    }  # fmt: skip
+    advice = {"lower": 3, "target": 7, "upper": 9, "reason": "demand of 1 a second"}
+    providers = [
+        {"name": "kimi", "reachable": True, **limit, "changes": [change]},
+        {"name": "glm", "state": "Idle", "byModel": [
+            {"model": "glm-5", "state": "Idle", "ceiling": 60, "changes": [raised]},
+            {"model": "glm-4", "state": "Idle", "reason": "x", "recommendation": advice},
+        ]},
+    ]  # fmt: skip
+    return gateway(providers=providers)
+
+
+def test_limits_are_shown_with_shares_and_the_last_reasons() -> None:
+    lines = details(Picture(tuned(), []), NOW).splitlines()
+    kimi = next(line for line in lines if line.startswith("kimi") and "Holding" in line)
+    assert kimi.split() == [
+        "kimi", "Holding", "52", "100", "52", "50", "3", "14", "26+26", "480/500", "-",
+    ]  # fmt: skip
+    assert any(line.split()[:4] == ["glm", "glm-5", "Idle", "60"] for line in lines)
+    assert any("7 recommended, at least 3, at most 9: demand of 1 a second" in o for o in lines)
+    changes = lines[next(n for n, line in enumerate(lines) if line.startswith("AGE")) + 1 :]
+    assert changes[0].split() == ["60s", "glm", "glm-5", "60", "probed"]
+    assert changes[1].split()[:5] == ["10m", "kimi", "100", "→", "52"]
+
+
+def test_providers_of_which_no_pod_has_told_have_no_limits() -> None:
+    assert "CEILING" not in details(Picture(serving(), []), NOW)

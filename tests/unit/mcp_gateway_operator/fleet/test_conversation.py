@@ -284,7 +284,7 @@ def test_a_flood_ends_it_and_a_talkative_pod_does_not(pace: float) -> None:
     conversation = talk(report_every=pace)
     for _ in range(FLOOD_MESSAGES + 2 * honest):
         say(conversation, Pong())
-    flood = [Pong() for _ in range(3 * honest)]
+    flood: list[Message] = [Pong() for _ in range(3 * honest)]
     with pytest.raises(GaveUp, match="floods"):
         say_all(conversation, flood)
     conversation = talk(report_every=pace)

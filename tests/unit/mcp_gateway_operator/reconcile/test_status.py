@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from mcp_gateway_operator.conditions import Facts, Rollout, Verdict, judge
 from mcp_gateway_operator.facts import FleetView, Key, Pod, PodConfig, Probed
 from mcp_gateway_operator.reconcile import status
+from mcp_gateway_operator.tuning import LimitView
 
 KEY = Key("ai", "llm")
 SERVING = Facts(
@@ -94,3 +96,29 @@ def test_a_write_is_meant_for_the_version_that_was_looked_at() -> None:
 def test_verdicts_that_are_known_are_not_replaced() -> None:
     verdicts = {"Ready": Verdict("True", "Serving", "yes")}
     assert status.settled(verdicts, [{"type": "Ready", "status": "False"}]) == verdicts
+
+
+def tuned_facts(state: str, waiting: int = 0) -> Facts:
+    limit = LimitView(
+        model="", account="a1", ceiling=52, stated=100, granted=52, in_flight=50,
+        waiting=waiting, refused=0, warm=0, state=state, reason="",  # type: ignore[arg-type]
+    )  # fmt: skip
+    view = FleetView(pods=SERVING.view.pods, providers=SERVING.view.providers,
+                     limits={"kimi": (limit,)})  # fmt: skip
+    return dataclasses.replace(SERVING, view=view, mode="Auto")
+
+
+def test_numbers_of_the_moment_are_no_news() -> None:
+    before = build(tuned_facts("Frozen", waiting=1))
+    assert reasons(tuned_facts("Frozen", waiting=1), {})[-1] == ("Warning", "ReportsMissing")
+    assert reasons(tuned_facts("Frozen", waiting=7), before) == []
+    assert build(tuned_facts("Frozen", waiting=7), before) != before
+    assert reasons(tuned_facts("Full"), before) == [("Normal", "Dividing")]
+
+
+def test_a_new_leader_that_listens_is_no_news() -> None:
+    before = build(tuned_facts("Full"))
+    listening = tuned_facts("Listening")
+    verdicts = status.settled(judge(listening), before["conditions"])
+    assert verdicts["Tuned"].reason == "Dividing"
+    assert before["tuning"] == "Auto/Full"
