@@ -43,10 +43,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.perf.tuning", description=__doc__)
     everything = [*SCENARIOS, *BOUNDS]
     parser.add_argument("--only", default=",".join(everything), help=f"of {','.join(everything)}")
-    parser.add_argument("--controllers", default="given,unknown,full,divided", metavar="A,B",
+    parser.add_argument("--controllers", default=",".join(CONTROLLERS), metavar="A,B",
                         help=f"of {','.join(CONTROLLERS)} (default: all)")  # fmt: skip
     parser.add_argument("--churn", choices=("without", "with", "both"), default="both",
-                        help="with pods and operators that come and go (default: both)")  # fmt: skip
+                        help="pods and operators that come and go (default: both)")  # fmt: skip
     parser.add_argument("--scale", type=float, default=Pace().scale, metavar="N",
                         help="times faster than life (default: %(default)g)")  # fmt: skip
     parser.add_argument("--minutes", type=float, default=LENGTH / 60, metavar="N",

@@ -93,7 +93,8 @@ class Connection(asyncio.Protocol):
             self._finish("")
             return
         try:
-            self._finish(str(json.loads(self._body)["error"]["code"]))
+            error = json.loads(self._body)["error"]
+            self._finish(str(error.get("code") or error["type"]))
         except (ValueError, LookupError, TypeError):
             self._finish(f"status {self._parser.get_status_code()}")
 
@@ -232,9 +233,9 @@ def _scenario(command: dict[str, Any]) -> Scenario:
     return SCENARIOS[command["scenario"]]
 
 
-async def serve() -> None:
-    """Obey until the end of the input or of the run."""
-    load, reader = Load(), asyncio.StreamReader()
+async def serve(load: Load, obey: Callable[[dict[str, Any]], None]) -> None:
+    """Obey until the end of the input; what is not for every load is for `obey`."""
+    reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     playing: asyncio.Task[dict[str, Any]] | None = None
@@ -246,6 +247,7 @@ async def serve() -> None:
         command = json.loads(line)
         if "pods" in command:
             load.use([(host, port, key) for host, port, key in command["pods"]])
+        obey(command)
         if "start" in command:
             played = load.play(
                 command["start"],
@@ -260,5 +262,10 @@ async def serve() -> None:
         playing.cancel()
 
 
+async def main() -> None:
+    """Obey until the end of the input."""
+    await serve(Load(), lambda _: None)
+
+
 if __name__ == "__main__":
-    uvloop.run(serve())
+    uvloop.run(main())

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.perf import machine
 from tests.perf.tuning import scenario as life
-from tests.perf.tuning.churn import FLEETS, Churn, parts
-from tests.perf.tuning.reference import best
+from tests.perf.tuning.churn import FLEETS, SCALES, Churn, parts
+from tests.perf.tuning.provider import Provider
+from tests.perf.tuning.reference import Kill, best
 from tests.perf.tuning.scenario import Pace, Scenario
-from tests.perf.tuning.world import LoadProcess, World
+from tests.perf.tuning.world import KEY, LoadProcess, World
 from tests.support.gateway_process import simulator
 from tests.support.kubernetes import Cluster, Object
 
 PODS = 4
 SETTLE = 2.0
 SAMPLE_EVERY = 0.25
+
+Work = Coroutine[Any, Any, None]
+Figures = Callable[[], Awaitable[dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Controller:
 
     Attributes:
         name: for tables.
-        mode: of `tuning`.
+        mode: of `tuning`; empty for static pools without a gateway.
         known: whether the document states the account's limit.
         divided: whether it states a pod's part of it only.
     """
@@ -50,8 +53,9 @@ class Controller:
 CONTROLLERS = {
     "given": Controller("tuned, limit given", "Auto"),
     "unknown": Controller("tuned, limit unknown", "Auto", known=False),
-    "full": Controller("static, each pod the limit", "Off"),
-    "divided": Controller("static, each pod its part", "Off", divided=True),
+    "off": Controller("mode Off, each pod told the limit", "Off"),
+    "full": Controller("static pools, each the limit", ""),
+    "divided": Controller("static pools, each its part", "", divided=True),
 }
 
 
@@ -127,98 +131,137 @@ class Stage:
         """Play a scenario from its first request to its last."""
         run = Run(scenario.name, controller.name, churn, pace.length)
         run.stated, run.unknown = scenario.stated, not controller.known
-        with simulator() as provider:
-            async with (
-                LoadProcess() as load,
-                World(
-                    self._cluster, provider, self._folder, pace, lambda pods: load.tell(pods=pods)
-                ) as world,
-            ):
-                await world.configure(life.provider(scenario, 0, pace, seed))
-                limits = controller.limits(scenario.stated, PODS)
-                for name, replicas in self._fleets(churn):
-                    await world.create(name, replicas=replicas, mode=controller.mode, limits=limits)
-                await asyncio.sleep(SETTLE)
-                shaken = Churn(world, pace, self._say)
-                await self._measure(run, scenario, pace, seed, world, load, shaken)
-        run.kills = len(shaken.kills)
-        run.best = best(scenario, pace, seed, shaken.kills).answered
+        with simulator() as process:
+            async with Provider(process) as provider:
+                await provider.configure(life.provider(scenario, 0, pace, seed))
+                play = _Play(run, scenario, controller, pace, seed, provider, self._say)
+                if controller.mode:
+                    await play.gateways(self._cluster, self._folder)
+                else:
+                    await play.pools()
+        run.kills = len(play.kills)
+        run.best = best(scenario, pace, seed, play.kills).answered
         return run
 
-    @staticmethod
-    def _fleets(churn: bool) -> list[tuple[str, int]]:
-        if churn:
-            return list(zip(FLEETS, parts(PODS), strict=True))
-        return [("blue", PODS)]
+
+class _Play:
+    """One run under way."""
+
+    def __init__(
+        self, run: Run, scenario: Scenario, controller: Controller, pace: Pace, seed: int,
+        provider: Provider, say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._run, self._scenario, self._controller = run, scenario, controller
+        self._pace, self._seed, self._provider, self._say = pace, seed, provider, say
+        self.kills: list[Kill] = []
+
+    async def gateways(self, cluster: Cluster, folder: Path) -> None:
+        """Play it through a fleet, or two with one key where there is churn."""
+        run = self._run
+        limits = self._controller.limits(run.stated, PODS)
+        fleets = list(zip(FLEETS, parts(PODS), strict=True)) if run.churn else [(FLEETS[0], PODS)]
+        async with (
+            LoadProcess() as load,
+            World(
+                cluster, self._provider.url, folder, self._pace,
+                lambda pods: load.tell(pods=pods),
+            ) as world,
+        ):  # fmt: skip
+            for name, replicas in fleets:
+                await world.create(
+                    name, replicas=replicas, mode=self._controller.mode, limits=limits
+                )
+            await asyncio.sleep(SETTLE)
+            churn = Churn(world, self._pace, self._say)
+            operator, cpu = world.operator, machine.cpu_seconds([world.operator.pid])
+            await self._measure(load, world.figures, churn.run if run.churn else None)
+            self.kills = churn.kills
+            if world.operator is operator:
+                run.cpu = machine.cpu_seconds([operator.pid]) - cpu
+
+    async def pools(self) -> None:
+        """Play it through static pools, whose number changes where there is churn."""
+        provider, size = self._provider, self._controller.limits(self._run.stated, PODS)
+        async with LoadProcess("static") as load:
+            where = [provider.host, provider.port, KEY]
+            load.tell(provider=where, size=size["concurrency"], scale=self._pace.scale)
+            load.tell(pools=PODS)
+
+            async def scale(start: float) -> None:
+                for moment, pods in SCALES:
+                    at = start + self._pace.at(moment)
+                    await asyncio.sleep(max(0.0, at - time.monotonic()))
+                    load.tell(pools=pods)
+
+            async def figures() -> dict[str, float]:
+                return {}
+
+            await self._measure(load, figures, scale if self._run.churn else None)
 
     async def _measure(
-        self, run: Run, scenario: Scenario, pace: Pace, seed: int, world: World,
-        load: LoadProcess, churn: Churn,
-    ) -> None:  # fmt: skip
-        await world.forget_stats()
-        begun, cpu = world.operator, machine.cpu_seconds([world.operator.pid])
+        self, load: LoadProcess, figures: Figures, churn: Callable[[float], Work] | None
+    ) -> None:
+        run, pace = self._run, self._pace
+        await self._provider.forget()
         start = time.monotonic() + 0.2
-        load.tell(start=start, scenario=scenario.name, pace=[pace.scale, pace.part], seed=seed)
-        watching = asyncio.create_task(watch(run, scenario, pace, start, world))
-        changing = asyncio.create_task(change(run, scenario, pace, seed, start, world))
-        shaking = asyncio.create_task(churn.run(start)) if run.churn else None
+        load.tell(start=start, scenario=run.scenario, pace=[pace.scale, pace.part], seed=self._seed)
+        work = [
+            self._watch(start, figures),
+            self._change(start),
+            *([churn(start)] if churn else []),
+        ]
+        tasks = [asyncio.create_task(each) for each in work]
         try:
             told = await load.result(pace.length + 30.0)
-            await changing
+            await tasks[1]
         finally:
-            for task in (watching, changing, shaking):
-                if task is not None:
-                    task.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
-        await count(run, scenario.phases[-1].cap, world)
+            for task in tasks:
+                task.cancel()
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    self._say(f"failed meanwhile: {ended!r}")
+        await self._count(self._scenario.phases[-1].cap)
         run.offered, run.answered = told["offered"], told["answered"]
         run.failed, run.p50, run.p99 = told["failed"], told["p50"], told["p99"]
-        if world.operator is begun:
-            run.cpu = machine.cpu_seconds([world.operator.pid]) - cpu
 
+    async def _watch(self, start: float, figures: Figures) -> None:
+        """Take samples until cancelled."""
+        at = 0.0
+        while True:
+            await asyncio.sleep(max(0.0, start + at - time.monotonic()))
+            stats, shown = await self._provider.stats(), await figures()
+            moment = at * self._pace.scale / self._pace.part
+            phase = self._scenario.phases[self._scenario.phase(moment)]
+            self._run.samples.append(
+                Sample(
+                    at, phase.cap, stats.get("in_flight", 0), shown.get("ceiling"),
+                    shown.get("granted"), shown.get("waiting"),
+                )
+            )  # fmt: skip
+            at += SAMPLE_EVERY
 
-async def watch(run: Run, scenario: Scenario, pace: Pace, start: float, world: World) -> None:
-    """Take samples until cancelled."""
-    at = 0.0
-    while True:
-        await asyncio.sleep(max(0.0, start + at - time.monotonic()))
-        stats = await world.stats()
-        figures = await world.figures()
-        phase = scenario.phases[scenario.phase(at * pace.scale / pace.part)]
-        run.samples.append(
-            Sample(
-                at, phase.cap, stats.get("in_flight", 0), figures.get("ceiling"),
-                figures.get("granted"), figures.get("waiting"),
-            )
-        )  # fmt: skip
-        at += SAMPLE_EVERY
+    async def _change(self, start: float) -> None:
+        """Have the provider enter each phase at its time."""
+        for number, phase in enumerate(self._scenario.phases[1:], 1):
+            at = start + self._pace.at(phase.begins)
+            await asyncio.sleep(max(0.0, at - time.monotonic()))
+            settings = life.provider(self._scenario, number, self._pace, self._seed)
+            before = self._scenario.phases[number - 1]
+            # What is refused between the two belongs to the phase with the lower limit.
+            if phase.cap < before.cap:
+                await self._count(before.cap)
+                await self._provider.configure(settings)
+            else:
+                await self._provider.configure(settings)
+                await self._count(before.cap)
 
-
-async def change(
-    run: Run, scenario: Scenario, pace: Pace, seed: int, start: float, world: World
-) -> None:
-    """Have the provider enter each phase at its time."""
-    for number, phase in enumerate(scenario.phases[1:], 1):
-        await asyncio.sleep(max(0.0, start + pace.at(phase.begins) - time.monotonic()))
-        settings, before = life.provider(scenario, number, pace, seed), scenario.phases[number - 1]
-        # What is refused between the two belongs to the phase with the lower limit.
-        if phase.cap < before.cap:
-            await count(run, before.cap, world)
-            await world.configure(settings)
-        else:
-            await world.configure(settings)
-            await count(run, before.cap, world)
-
-
-async def count(run: Run, cap: int, world: World) -> None:
-    """Add what the provider counted in a phase."""
-    stats: dict[str, Any] = await world.stats()
-    await world.forget_stats()
-    refused = sum(stats.get("refused", {}).values())
-    run.attempts += stats.get("requests", 0)
-    run.refused += refused
-    run.others += sum(stats.get("failed", {}).values())
-    run.most = max(run.most, stats.get("max_in_flight", 0))
-    if cap == run.stated:
-        run.over += stats.get("refused", {}).get("concurrency", 0)
+    async def _count(self, cap: int) -> None:
+        """Add what the provider counted in a phase."""
+        stats, run = await self._provider.stats(), self._run
+        await self._provider.forget()
+        run.attempts += stats.get("requests", 0)
+        run.refused += sum(stats.get("refused", {}).values())
+        run.others += sum(stats.get("failed", {}).values())
+        run.most = max(run.most, stats.get("max_in_flight", 0))
+        if cap == run.stated:
+            run.over += stats.get("refused", {}).get("concurrency", 0)

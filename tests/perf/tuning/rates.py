@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.perf.tuning import scenario as life
 from tests.perf.tuning.play import PODS, SETTLE
+from tests.perf.tuning.provider import Provider
 from tests.perf.tuning.scenario import Pace
 from tests.perf.tuning.world import LoadProcess, World
 from tests.support.gateway_process import simulator
@@ -63,16 +64,17 @@ async def play(
 ) -> Rate:
     """Play one for some minutes."""
     pace = Pace(1.0, (minutes + WARM_UP) * MINUTE / life.LENGTH)
-    with simulator() as provider:
+    with simulator() as process:
         async with (
+            Provider(process) as provider,
             LoadProcess() as load,
-            World(cluster, provider, folder, pace, lambda pods: load.tell(pods=pods)) as world,
+            World(cluster, process.url, folder, pace, lambda pods: load.tell(pods=pods)) as world,
         ):
-            await world.configure(_provider(bound))
+            await provider.configure(_provider(bound))
             limits: Object = {"concurrency": CONCURRENCY, bound.field: bound.limit}
             await world.create("blue", replicas=PODS, mode="Auto", limits=limits)
             await asyncio.sleep(SETTLE)
-            await world.forget_stats()
+            await provider.forget()
             start = time.monotonic() + 0.2
             rate = OFFERED * bound.limit / MINUTE
             if bound.name.startswith("tokens"):
@@ -84,7 +86,7 @@ async def play(
             marks = []
             for minute in (WARM_UP, WARM_UP + minutes):
                 await asyncio.sleep(max(0.0, start + minute * MINUTE - time.monotonic() - 0.1))
-                marks.append(await world.stats())
+                marks.append(await provider.stats())
                 say(f"{bound.name}: {marks[-1].get('requests', 0)} attempts")
             used = _admitted(marks[1], bound, load) - _admitted(marks[0], bound, load)
             refused = sum(marks[1]["refused"].values())

@@ -19,14 +19,12 @@ from tests.cluster.api import API, MERGE, Key, Mirror, Object, Refused
 from tests.perf.tuning import scenario as life
 from tests.perf.tuning.load import question
 from tests.perf.tuning.scenario import Pace
-from tests.support.gateway_process import SimulatorProcess
 from tests.support.kubernetes import Cluster
 from tests.support.operator_process import OperatorProcess
 from tests.support.process import python_environment
 
 from mcp_gateway.api.crd import PLURAL
 from mcp_gateway.api.gateway import API_VERSION, KIND
-from mcp_gateway.api.simulator import SimulatorSettings
 from mcp_gateway.simulator.text import estimate_tokens
 
 READY_WITHIN = 90.0
@@ -78,20 +76,19 @@ class World:
     """One run's. An async context manager: leaving it deletes its gateways and its operator.
 
     Attributes:
-        provider: the simulated one.
         operator: the process that runs now.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        provider: SimulatorProcess,
+        url: str,
         folder: Path,
         pace: Pace,
         tell: Callable[[list[tuple[str, int, str]]], None],
     ) -> None:
         """Tell whom the load may ask with `tell`, whenever that changes."""
-        self.provider = provider
+        self._url = url
         self._cluster = cluster
         self._folder = folder
         self._interval = pace.real(1.0)
@@ -151,9 +148,7 @@ class World:
 
     async def create(self, name: str, *, replicas: int, mode: str, limits: Object) -> None:
         """Make a gateway, and return when its pods are ready."""
-        body = document(
-            name, self.provider.url, self._pace, replicas=replicas, mode=mode, limits=limits
-        )
+        body = document(name, self._url, self._pace, replicas=replicas, mode=mode, limits=limits)
         await self._api.request("POST", self._path, body)
         self._keys[name] = await self._client_key(name)
         await self._until(
@@ -262,32 +257,16 @@ class World:
                 found[name] = add(found.get(name, 0.0), float(value))
         return found
 
-    # the provider
-
-    async def configure(self, settings: SimulatorSettings) -> None:
-        """Change what the provider does."""
-        body = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
-        answer = await self._http.put(f"{self.provider.origin}/simulator/settings", json=body)
-        answer.raise_for_status()
-
-    async def stats(self) -> dict[str, Any]:
-        """What the provider saw of the account."""
-        answer = await self._http.get(f"{self.provider.origin}/simulator/stats")
-        accounts = answer.json()["accounts"]
-        found: dict[str, Any] = next(iter(accounts.values()), {})
-        return found
-
-    async def forget_stats(self) -> None:
-        """Have the provider count anew."""
-        await self._http.delete(f"{self.provider.origin}/simulator/stats")
-
 
 class LoadProcess:
-    """The load generator. An async context manager: leaving it ends the process."""
+    """A load generator, `load` or `static`. An async context manager: leaving it ends it."""
+
+    def __init__(self, module: str = "load") -> None:
+        self._module = f"tests.perf.tuning.{module}"
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.perf.tuning.load",
+            sys.executable, "-m", self._module,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             env=python_environment(),
         )  # fmt: skip
