@@ -53,6 +53,7 @@ LONGEST_NAME: Final = 52
 MCP_PORT: Final = 8079
 ADMIN_PORT: Final = 9079
 CONTROL_PORT: Final = 9443
+PEER_PORT: Final = 9082
 
 
 @dataclass(frozen=True, slots=True)

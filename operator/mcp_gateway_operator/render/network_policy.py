@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_gateway_operator.render.gateway import CONTROL_PORT, MANAGER, NAME_LABEL, Gateway
+from mcp_gateway_operator.render.gateway import (
+    CONTROL_PORT,
+    MANAGER,
+    NAME_LABEL,
+    PEER_PORT,
+    Gateway,
+)
 
 
 def network_policy(gateway: Gateway, operator_namespace: str) -> dict[str, Any]:
-    """The NetworkPolicy: clients and scrapes from anywhere, the control port for the operator.
+    """The NetworkPolicy: clients and scrapes from anywhere, each other port for who needs it.
 
+    The operator reaches the control port, and the gateway's own pods the peer port of each other.
     What leaves the pods is not restricted: providers are outside, and everywhere.
     """
     operator = {
@@ -33,6 +40,10 @@ def network_policy(gateway: Gateway, operator_namespace: str) -> dict[str, Any]:
                     ]
                 },
                 {"from": [operator], "ports": [{"port": CONTROL_PORT, "protocol": "TCP"}]},
+                {
+                    "from": [{"podSelector": {"matchLabels": gateway.selector()}}],
+                    "ports": [{"port": PEER_PORT, "protocol": "TCP"}],
+                },
             ],
         },
     }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from mcp_gateway_operator.render.config_map import FILE
 from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
 from mcp_gateway_operator.render.context import Context
-from mcp_gateway_operator.render.gateway import CONTROL_PORT, Gateway
+from mcp_gateway_operator.render.gateway import CONTROL_PORT, PEER_PORT, Gateway
 from mcp_gateway_operator.render.overlay import overlay
 from mcp_gateway_operator.render.secret import (
     CONTROL_SUFFIX,
@@ -107,6 +107,7 @@ def _container(gateway: Gateway, context: Context) -> dict[str, Any]:
             {"name": "mcp", "containerPort": gateway.mcp_port, "protocol": "TCP"},
             {"name": "admin", "containerPort": gateway.admin_port, "protocol": "TCP"},
             {"name": "control", "containerPort": CONTROL_PORT, "protocol": "TCP"},
+            {"name": "peer", "containerPort": PEER_PORT, "protocol": "TCP"},
         ],
         # Every second while it starts, so that a new pod serves as soon as it can.
         "startupProbe": _probe("/readyz", period=1, failures=120),

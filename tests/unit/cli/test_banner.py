@@ -56,6 +56,7 @@ def test_the_json_has_every_address() -> None:
         "openai": "http://127.0.0.1:8079/v1",
         "admin": "http://127.0.0.1:9079",
         "control": None,
+        "peer": None,
         "spool": None,
         "api_key": None,
         "providers": {"kimi": "kimi", "spare": "simulator"},
