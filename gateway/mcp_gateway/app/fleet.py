@@ -50,6 +50,7 @@ class Fleet:
             pod=self._control.pod,
             meters=self._meters,
             limits=limits,
+            traced=engine.traced,
         )
         await self._port.start(self._control.host, self._control.peer_port)
         self._supervisor.start("watch the fleet's files", self._watcher.run)

@@ -147,6 +147,9 @@ class PeerCaller:
         self._ask_breaker(account)
         attempt = Attempt(account.name, errand.model, pod=peer.address)
         exchange.attempts.append(attempt)
+        trace = exchange.trace
+        if trace is not None:
+            trace.begin(attempt, self._loop.time())
         self._ledger.begin(peer)
         try:
             answer = await self._ask(errand, peer, attempt)
@@ -173,6 +176,8 @@ class PeerCaller:
             self._ledger.end(peer)
             exchange.queued += attempt.queue
             exchange.upstream += attempt.upstream
+            if trace is not None:
+                trace.end(self._loop.time())
         account.breaker.succeeded(self._loop.time())
         self._meters.out("ok").add()
         return answer
@@ -194,6 +199,9 @@ class PeerCaller:
         token = self._ways.token(way)
         with lease:
             attempt.queue = lease.waited
+            if exchange.trace is not None:
+                endpoint = lease.connection.endpoint
+                exchange.trace.send(errand.call, self._loop.time(), endpoint.host, endpoint.port)
             patience = max(0.0, errand.until - self._loop.time())
             hop = PeerCall(account.name, self._pod, token, account.timeouts, patience)
             try:

@@ -40,6 +40,7 @@ class Snapshot:
     handler: Handler
     catalog: Catalog
     router: Router
+    tracing: TracingLayer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,17 @@ def compile_snapshot(
     outer: list[Middleware] = [MetricsLayer(services.metrics, meters)]
     if recorder is not None:
         outer.append(RecordingLayer(recorder, sync=spec.recording.durability == "sync"))
+    tracing = None
     if tracer is not None:
-        outer.insert(0, TracingLayer(tracer, {each.name: each.type for each in spec.providers}))
+        tracing = TracingLayer(tracer, {each.name: each.type for each in spec.providers})
+        outer.insert(0, tracing)
     lists = {name: ModelList(account) for name, account in accounts.items()}
     return Snapshot(
         spec=spec,
         handler=compose([*outer, *layers], innermost),
         catalog=Catalog(list(accounts.values()), lists),
         router=router,
+        tracing=tracing,
     )
 
 

@@ -18,7 +18,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from mcp_gateway.api.server import ServerLimits
@@ -32,6 +32,7 @@ from mcp_gateway.proxy import hop
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.exchange import Client, Exchange, Face, Operation
 from mcp_gateway.proxy.meters import HopMeters
+from mcp_gateway.proxy.middleware import Handler, Middleware
 from mcp_gateway.server.listener import HTTPListener
 from mcp_gateway.server.message import (
     EVENT_STREAM,
@@ -99,6 +100,10 @@ class TokenGuard:
         return _UNKNOWN
 
 
+def _untraced(exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
+    return handler(exchange)
+
+
 class PeerPort:
     """Listens for the other pods.
 
@@ -108,6 +113,7 @@ class PeerPort:
         pod: this pod's name.
         meters: count the hops.
         limits: of the document, which every pod has.
+        traced: makes an attempt part of the trace it belongs to.
 
     Raises:
         ConfigError: a file is missing or wrong.
@@ -121,10 +127,11 @@ class PeerPort:
         pod: str,
         meters: HopMeters,
         limits: ServerLimits,
+        traced: Middleware = _untraced,
     ) -> None:
         self._certificate = Certificate(folder.certificate, folder.key)
         self._guard = TokenGuard(folder)
-        face = PeerFace(accounts, pod, meters)
+        face = PeerFace(accounts, pod, meters, traced)
         self._listener = HTTPListener(face, self._bounds(limits), tls=self._certificate.context)
 
     async def start(self, host: str, port: int) -> None:
@@ -169,7 +176,10 @@ class PeerPort:
 class PeerFace:
     """The application of the peer port."""
 
-    def __init__(self, accounts: Mapping[str, Account], pod: str, meters: HopMeters) -> None:
+    def __init__(
+        self, accounts: Mapping[str, Account], pod: str, meters: HopMeters, traced: Middleware
+    ) -> None:
+        self._traced = traced
         self._accounts = accounts
         self._pod = pod
         self._meters = meters
@@ -238,13 +248,19 @@ class PeerFace:
             raise Misdirected(f"no slot of {provider[:64]} is held here", provider=provider[:64])
         own = account.spec.pool.acquire_timeout
         waits = own if patience is None else min(own, patience)
-        try:
+
+        async def attempt(exchange: Exchange) -> ChatAnswer:
             return await account.attempt(exchange, call, call.model, patience=waits)
+
+        try:
+            answer = await self._traced(exchange, attempt)
         except PoolTimeout as error:
             # The share went while it waited: somebody else may have it by now.
             if account.holds_nothing(call.model):
                 raise Misdirected(str(error), provider=provider) from error
             raise
+        assert answer is not None, "an attempt that did not fail has an answer"
+        return answer
 
     def _exchange(self, request: HTTPRequest) -> Exchange | None:
         """The exchange of a hop; None where the request is none."""
@@ -255,9 +271,9 @@ class PeerFace:
         if not origin or not client or call is None:
             return None
         parent = trace_context.traceparent_of(headers.get(b"traceparent", b""))
+        state = trace_context.tracestate_of(headers.get(b"tracestate", b"").decode("latin-1"))
         if parent:
-            state = headers.get(b"tracestate", b"").decode("latin-1")
-            call.context = trace_context.header_lines(parent, trace_context.tracestate_of(state))
+            call.context = trace_context.header_lines(parent, state)
         started = self._loop.time()
         left = hop.read_seconds(headers.get(hop.TIMEOUT))
         return Exchange(
@@ -269,6 +285,8 @@ class PeerFace:
             operation=Operation.CHAT,
             call=call,
             deadline=None if left is None else started + left,
+            traceparent=parent,
+            tracestate=state,
             origin=origin,
             client=Client(name=client),
         )

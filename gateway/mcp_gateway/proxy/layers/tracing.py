@@ -95,6 +95,8 @@ class TracingLayer:
         self, trace: Trace, step: Step, day: float, answer: ChatAnswer | None
     ) -> Span:
         attempt = step.attempt
+        if attempt.pod:
+            return _hop_span(trace, step, day)
         kind = self._providers.get(attempt.provider, "")
         attributes: dict[str, Value] = {
             "gen_ai.operation.name": "chat",
@@ -160,8 +162,37 @@ def _exchange_span(
     )
 
 
+def _hop_span(trace: Trace, step: Step, day: float) -> Span:
+    """An attempt that another pod made; the spans of the call itself are that pod's."""
+    attempt = step.attempt
+    attributes: dict[str, Value] = {
+        "gen_ai.request.model": attempt.model,
+        "server.address": step.address,
+        "server.port": step.port,
+        "mcp_gateway.provider": attempt.provider,
+        "mcp_gateway.hop.pod": attempt.pod,
+    }
+    if attempt.outcome != "ok":
+        attributes["error.type"] = attempt.outcome
+    return Span(
+        name="hop",
+        kind=Kind.CLIENT,
+        trace_id=trace.trace_id,
+        span_id=step.span_id,
+        parent_id=trace.span_id,
+        start=day + (step.sent or step.began),
+        end=day + step.ended,
+        attributes=attributes,
+        state=trace.state,
+        failed=attempt.outcome not in {"ok", "cancelled"},
+    )
+
+
 def _face(exchange: Exchange, attributes: dict[str, Value]) -> str:
     """Say by which door the request came; the span's name, of few different ones."""
+    if exchange.origin:
+        attributes["mcp_gateway.hop.origin"] = exchange.origin
+        return "hop"
     if exchange.face is Face.OPENAI:
         verb, route = _OPENAI_NAMES.get(exchange.method, ("", exchange.method))
         attributes["http.request.method"] = verb
