@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from mcp_gateway.api import LimitsUpdate, Spec
@@ -21,7 +22,7 @@ from mcp_gateway.proxy.catalog import Catalog
 from mcp_gateway.proxy.dispatch import Elsewhere
 from mcp_gateway.proxy.exchange import Exchange
 from mcp_gateway.proxy.layers.recording import Recorder
-from mcp_gateway.proxy.middleware import Middleware
+from mcp_gateway.proxy.middleware import Handler, Middleware
 from mcp_gateway.proxy.snapshot import Services, Snapshot, build_layers, compile_snapshot
 from mcp_gateway.telemetry.logs import LineWriter
 from mcp_gateway.telemetry.metrics import Registry
@@ -107,6 +108,13 @@ class Engine:
             raise GatewayError(
                 f"internal error; the log has it under exchange {exchange.id}"
             ) from exc
+
+    def traced(self, exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
+        """Carry another pod's exchange through `handler`, as part of its trace if it has one."""
+        layer = self.snapshot.tracing
+        if layer is None or not exchange.traceparent:
+            return handler(exchange)
+        return layer(exchange, handler)
 
     def prepare(self, spec: Spec) -> Prepared:
         """Do everything about a document that can fail; nothing is changed.
