@@ -19,7 +19,7 @@ from tests.support.process import Child
 from mcp_gateway.api import Rollout
 from mcp_gateway.api.control import GENERATION_ANNOTATION
 from mcp_gateway_operator import pki
-from mcp_gateway_operator.facts import Credentials, Document, FleetView, Key, Pod, Target
+from mcp_gateway_operator.facts import Credentials, Document, FleetView, Key, Pod, Target, Term
 from mcp_gateway_operator.fleet import PodFleet
 
 KEY = Key("default", "web")
@@ -209,7 +209,7 @@ class Operator:
 async def operator(pods: Pods) -> AsyncIterator[Operator]:
     """A leader for the length of the block."""
     leader = Operator(PodFleet(port=pods.port))
-    leader.fleet.start(leader.changed)
+    leader.fleet.start(leader.changed, Term())
     try:
         yield leader
     finally:

@@ -26,6 +26,7 @@ SECTIONS = {
     "changes": "A change of a spec",
     "starts": "A new gateway",
     "many": "Many gateways",
+    "tuning": "Busy pods",
 }
 QUIET_CHECK = 2.0
 QUIET = 0.05
@@ -44,6 +45,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pods", type=int, default=normal.pods, help="that a change must reach")
     parser.add_argument("--starts", type=int, default=normal.starts, help="of new gateways")
     parser.add_argument("--many", type=int, default=normal.many, help="gateways at once")
+    parser.add_argument("--busy", type=int, default=normal.busy, help="pods that report")
     parser.add_argument("--rest", type=float, default=normal.rest, help="seconds of rest")
     parser.add_argument(
         "--only", default=",".join(SECTIONS), help=f"sections, of {','.join(SECTIONS)}"
@@ -76,10 +78,15 @@ def about(options: argparse.Namespace) -> dict[str, str]:
 
 async def measured(cluster: Cluster, options: argparse.Namespace, folder: Path) -> Result:
     """Run the sections that were asked for."""
-    size = Size(options.changes, options.pods, options.starts, options.many, options.rest)
+    size = Size(
+        options.changes, options.pods, options.starts, options.many, options.rest, options.busy
+    )
     result = Result(about(options))
     bench = Bench(cluster, folder, size, say)
-    runs = {"changes": bench.changes, "starts": bench.starts, "many": bench.many}
+    runs = {
+        "changes": bench.changes, "starts": bench.starts, "many": bench.many,
+        "tuning": bench.tuning,
+    }  # fmt: skip
     for name in options.sections:
         say(SECTIONS[name].lower())
         result.sections[SECTIONS[name]] = await runs[name]()

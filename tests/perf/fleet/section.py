@@ -1,4 +1,4 @@
-"""The sections of the benchmark: a change on ten pods, a new gateway, a thousand gateways."""
+"""The sections of the benchmark: a change on ten pods, a new gateway, a thousand, busy pods."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tests.perf import machine
 from tests.perf.fleet.result import Row, percentile
+from tests.perf.fleet.tuning import busy_pods
 from tests.perf.fleet.watcher import Watcher, gateway, observed, ready
 from tests.support.kubernetes import Cluster
 from tests.support.operator_process import OperatorProcess, running_operator
 
 TIMEOUT = 60.0
 MANY_TIMEOUT = 600.0
+BUSY_SECONDS = 30.0
 AT_ONCE = 16
 READS = ("get", "list", "watch")
 
@@ -30,6 +32,7 @@ class Size:
         starts: of new gateways.
         many: gateways at once.
         rest: seconds in which nothing happens.
+        busy: pods that report all the time.
     """
 
     changes: int = 200
@@ -37,6 +40,7 @@ class Size:
     starts: int = 10
     many: int = 1000
     rest: float = 60.0
+    busy: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,10 @@ class Bench:
                     rows += await self._at_rest(operator)
                     rows += await self._changed(watcher, operator)
         return rows
+
+    async def tuning(self) -> list[Row]:
+        """Measure what busy pods cost: their reports, decisions about them, grants to them."""
+        return await busy_pods(self.folder, self.size.busy, BUSY_SECONDS, self.say)
 
     async def _made(self, watcher: Watcher, operator: OperatorProcess, number: int) -> list[Row]:
         self.say(f"making {number} gateways")
