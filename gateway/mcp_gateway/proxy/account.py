@@ -59,6 +59,8 @@ class Account:
         breaker, rates, meters: what learns and what counts.
         model_rates: rates of single models, where the provider limits those.
         last_error: the last failure, for people.
+        identity: a digest of the provider's origin and the credential in use.
+        governed: an operator says what may be used of its limits.
         fleet: pods of this gateway that hold slots, by model; the empty name is the account's.
     """
 
@@ -72,6 +74,8 @@ class Account:
     loop: asyncio.AbstractEventLoop
     model_rates: dict[str, Rates] = field(default_factory=dict)
     last_error: str = ""
+    identity: str = ""
+    governed: bool = False
     fleet: Mapping[str, Sequence[Peer]] = field(default_factory=dict)
 
     @property
@@ -89,8 +93,12 @@ class Account:
         return self.breaker.retry_after(self.loop.time()) == 0.0
 
     def holds_nothing(self, model: str) -> bool:
-        """This process was given no slot of what a request for `model` needs."""
-        return self.pool.holds_nothing(model)
+        """This process was given no slot, or no rate, of what a request for `model` needs."""
+        if self.pool.holds_nothing(model):
+            return True
+        if not (self.rates.limited or self.model_rates):
+            return False
+        return any(rates.hold_nothing for rates in self._rates_of(model))
 
     def peers(self, model: str) -> Sequence[Peer]:
         """Who holds slots of what a request for `model` needs."""
@@ -102,15 +110,27 @@ class Account:
         for model, peers in fleet.items():
             if peers and self.holds_nothing(model):
                 self.pool.turn_away(model)
+                for rates in self._rates_of(model):
+                    rates.turn_away(self.name)
+
+    def rates_of(self, model: str) -> Rates:
+        """The rates of a model, made where it had none; the account's for the empty name."""
+        if not model:
+            return self.rates
+        rates = self.model_rates.get(model)
+        if rates is None:
+            charged = self.rates.charged_beforehand
+            rates = Rates(ModelLimits(), self.loop, charged_beforehand=charged)
+            rates.max_waiting = self.rates.max_waiting
+            self.model_rates[model] = rates
+        return rates
 
     def set_model_share(self, model: str, share: ModelShare) -> None:
         """Move what this process may use of one model's limits; what is left out stays."""
         if "share" in share.model_fields_set:
             self.pool.set_share(share.share, lane=model)
         if share.model_fields_set & {"requests_per_minute", "tokens_per_minute"}:
-            rates = self.model_rates.get(model)
-            if rates is None:
-                rates = self.model_rates[model] = Rates(ModelLimits(), self.loop)
+            rates = self.rates_of(model)
             if "requests_per_minute" in share.model_fields_set:
                 rates.set_requests(share.requests_per_minute)
             if "tokens_per_minute" in share.model_fields_set:

@@ -3,13 +3,15 @@
 A changed document is taken in two steps. `plan` does everything that can fail (secrets, keys,
 certificates, addresses) and changes nothing; `commit` cannot fail. An account whose addresses
 stay keeps its connections, its breaker and what it learned; one whose addresses change is
-replaced, and the old one drains.
+replaced, and the old one drains. Where an operator divides the limits, its governor says what each
+account may use, in the same step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,8 @@ from mcp_gateway.limits.breaker import CircuitBreaker
 from mcp_gateway.providers import registry
 from mcp_gateway.providers.base import Provider
 from mcp_gateway.proxy.account import Account
+from mcp_gateway.proxy.governor import Governor
+from mcp_gateway.proxy.identity import account_identity
 from mcp_gateway.proxy.meters import AccountMeters
 from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.telemetry.metrics import Registry
@@ -44,6 +48,7 @@ class Plan:
     endpoints: Sequence[Endpoint]
     connector: Connector
     settings: PoolSettings
+    identity: str
     limits: AccountLimits
     way: tuple[object, ...]
 
@@ -51,11 +56,23 @@ class Plan:
 class Accounts:
     """Owns the accounts.
 
-    `live` is by provider name, and always the same mapping; `aclose` ends them all.
+    Args:
+        secrets: reads keys and certificates.
+        metrics: where everything is counted.
+        in_fleet: an operator may divide the limits among this process and others.
+        process: what tells this process from others; drawn by chance where nobody says.
+
+    Attributes:
+        live: by provider name, and always the same mapping; `aclose` ends them all.
+        governor: says what may be used of the limits that an operator divides.
     """
 
-    def __init__(self, secrets: SecretReader, metrics: Registry) -> None:
+    def __init__(
+        self, secrets: SecretReader, metrics: Registry, *, in_fleet: bool = False, process: str = ""
+    ) -> None:
         self.live: dict[str, Account] = {}
+        self.governor = Governor(self.live, in_fleet=in_fleet)
+        self._process = process or uuid.uuid4().hex
         self._secrets = secrets
         self._metrics = metrics
         self._keys: dict[str, tuple[object, ...]] = {}
@@ -69,19 +86,21 @@ class Accounts:
         """
         return [self._plan(spec, provider) for provider in spec.providers]
 
-    def commit(self, plans: Iterable[Plan]) -> list[Account]:
-        """Bring the plans into force; the accounts that are no longer wanted, to be drained."""
+    def commit(self, spec: Spec, plans: Iterable[Plan]) -> list[Account]:
+        """Bring a document's plans into force; the accounts it no longer wants, to be drained."""
+        self.governor.follow(spec)
         retired: list[Account] = []
         live: dict[str, Account] = {}
         for plan in plans:
             name = plan.spec.name
             current = self.live.get(name)
             if current is not None and self._keys[name] == plan.way:
-                _reconfigure(current, plan)
+                _reconfigure(current, plan, governed=self.governor.governs)
             else:
                 if current is not None:
                     retired.append(current)
                 current = self._make(plan)
+            self.governor.settle(current)
             live[name] = current
             self._keys[name] = plan.way
         retired.extend(account for name, account in self.live.items() if name not in live)
@@ -124,6 +143,7 @@ class Accounts:
             endpoints=endpoints,
             connector=connector,
             settings=_pool_settings(provider, spec),
+            identity=account_identity(provider, key, self._process),
             limits=limits,
             way=(provider.wire, urls, bundle, proxy, provider.timeouts.connect),
         )
@@ -143,32 +163,59 @@ class Accounts:
             provider=plan.provider,
             pool=pool,
             breaker=_breaker(plan.spec.circuit_breaker),
-            rates=Rates(plan.limits, self._loop),
+            rates=Rates(plan.limits, self._loop, charged_beforehand=plan.spec.wire == "kimi"),
             meters=AccountMeters(self._metrics, name),
             timeouts=_timeouts(plan.spec),
             loop=self._loop,
+            identity=plan.identity,
         )
+        account.rates.max_waiting = plan.settings.max_waiting
         _limit_models(account, plan.limits)
         pool.start()
         return account
 
 
-def _reconfigure(account: Account, plan: Plan) -> None:
+def _reconfigure(account: Account, plan: Plan, *, governed: bool) -> None:
     if plan.spec.circuit_breaker != account.spec.circuit_breaker:
         account.breaker = _breaker(plan.spec.circuit_breaker)
     # Limits that the document leaves as they were stay where refusals or `PUT /limits` moved them.
     before = account.spec.effective_limits()
     account.spec = plan.spec
     account.provider = plan.provider
+    account.identity = plan.identity
     account.timeouts = _timeouts(plan.spec)
     account.pool.resize(plan.settings)
-    if plan.limits != before:
+    account.rates.max_waiting = plan.settings.max_waiting
+    account.rates.set_daily(plan.limits.tokens_per_day)
+    if governed:
+        return  # the limits are the governor's
+    if account.governed:
+        _take_back(account, plan.limits)
+    elif plan.limits != before:
         account.pool.set_share(plan.limits.concurrency)
         account.rates.configure(plan.limits)
         for model, of_model in before.by_model.items():
             if of_model.concurrency is not None:
                 account.pool.set_share(None, lane=model)  # unless it is stated again
         _limit_models(account, plan.limits)
+
+
+def _take_back(account: Account, limits: AccountLimits) -> None:
+    """The operator's word no longer counts: use the document's numbers, whole and at once."""
+    account.governed = False
+    account.fleet = {}
+    pool, lanes = account.pool, account.pool.lanes
+    pool.keep_warm(0)
+    lanes.set_unlisted(None, governed=False)
+    pool.set_share(limits.concurrency, start=lanes.capacity)
+    for lane in list(lanes):
+        pool.set_share(None, lane=lane.name, start=lanes.capacity)
+        if lane.name not in limits.by_model:
+            lanes.unpin(lane.name)
+    for rates in (account.rates, *account.model_rates.values()):
+        rates.may_rise = False
+    account.rates.configure(limits)
+    _limit_models(account, limits)
 
 
 def _limit_models(account: Account, limits: AccountLimits) -> None:
@@ -184,9 +231,7 @@ def _limit_models(account: Account, limits: AccountLimits) -> None:
 
 
 def _model_rates(account: Account, model: str, limits: ModelLimits) -> Rates:
-    rates = account.model_rates.get(model)
-    if rates is None:
-        return Rates(limits, account.loop)
+    rates = account.rates_of(model)
     rates.configure(limits)
     return rates
 

@@ -51,6 +51,8 @@ class Engine:
         metrics: where everything is counted.
         lines: where the `logging` layer writes.
         elsewhere: makes attempts where this pod holds no slot; None where there are no others.
+        in_fleet: an operator may divide the limits among this process and others.
+        process: what tells this process from others.
 
     Attributes:
         generation: documents applied so far.
@@ -63,10 +65,13 @@ class Engine:
         metrics: Registry,
         lines: LineWriter,
         elsewhere: Elsewhere | None = None,
+        *,
+        in_fleet: bool = False,
+        process: str = "",
     ) -> None:
         self.generation = 0
         self.generated_key = ""
-        self.accounts = Accounts(secrets, metrics)
+        self.accounts = Accounts(secrets, metrics, in_fleet=in_fleet, process=process)
         self._ids: list[str] = []
         self._generated_line = ""
         self._lines = lines
@@ -132,7 +137,7 @@ class Engine:
         Returns:
             The accounts it retired, whose pools are to be drained.
         """
-        retired = self.accounts.commit(prepared.plans)
+        retired = self.accounts.commit(prepared.spec, prepared.plans)
         self._snapshot = compile_snapshot(
             prepared.spec,
             prepared.layers,
@@ -148,12 +153,19 @@ class Engine:
         """Move the limits that `update` names.
 
         Raises:
-            ConfigError: it names a provider that there is not; nothing was changed.
+            ConfigError: it names a provider that there is not, or one whose limits an operator
+                divides; nothing was changed.
         """
         for name in update.providers:
             if name not in self.accounts.live:
                 known = ", ".join(self.accounts.live)
                 raise ConfigError(f"providers.{name}: there is no such provider; expected {known}")
+            if self.accounts.live[name].governed:
+                raise ConfigError(
+                    f"providers.{name}: its limits are divided by the operator, because "
+                    "spec.tuning.mode is Auto: change spec.providers[].limits of the MCPGateway "
+                    "resource, or set the mode to Off or Recommend"
+                )
         for name, share in update.providers.items():
             account = self.accounts.live[name]
             if "share" in share.model_fields_set:

@@ -90,10 +90,17 @@ class RateQueue:
                 self._timer = self._loop.call_later(found, self.serve)
             return
 
+    def fail_all(self, make_error: Callable[[], Exception]) -> None:
+        """End the wait of everybody; each gets an error of its own."""
+        door = self._door
+        if door is not None and not door.future.done():
+            door.future.set_exception(make_error())
+        self._queue.fail_all(make_error)
+
     def _hand_back(self, waiter: Waiter[Turn | None]) -> None:
         """Its task was cancelled; a turn that it was given meanwhile is nobody's."""
         future = waiter.future
-        if future.done() and not future.cancelled():
+        if future.done() and not future.cancelled() and future.exception() is None:
             turn = future.result()
             if turn is not None:
                 turn.cancel()

@@ -14,7 +14,7 @@ import asyncio
 
 from mcp_gateway.api.limits import AccountLimits, ModelLimits
 from mcp_gateway.concurrency.wait_queue import QueueFull
-from mcp_gateway.errors import PoolSaturated
+from mcp_gateway.errors import Misdirected, PoolSaturated
 from mcp_gateway.limits.minute import MinuteQuota
 from mcp_gateway.limits.rate import TokenBucket
 from mcp_gateway.providers.base import ChatCall
@@ -52,6 +52,7 @@ class Rates:
         charged_beforehand: the provider counts what a request may use, and gives nothing back.
 
     Attributes:
+        charged_beforehand: as given.
         limited: a request has to ask.
         may_rise: somebody moves the rates from moment to moment, so that a wait that seems too
             long is worth while.
@@ -62,11 +63,11 @@ class Rates:
         "_daily",
         "_loop",
         "_queue",
-        "_refunds",
         "_request_window",
         "_requests",
         "_token_window",
         "_tokens",
+        "charged_beforehand",
         "limited",
         "max_waiting",
         "may_rise",
@@ -80,7 +81,7 @@ class Rates:
         charged_beforehand: bool = False,
     ) -> None:
         self._loop = loop
-        self._refunds = not charged_beforehand
+        self.charged_beforehand = charged_beforehand
         self._requests: TokenBucket | None = None
         self._tokens: TokenBucket | None = None
         self._daily: TokenBucket | None = None
@@ -93,8 +94,7 @@ class Rates:
 
     def configure(self, limits: AccountLimits | ModelLimits) -> None:
         """Set the rates; what has been used of those that stay is still used."""
-        per_day = limits.tokens_per_day if isinstance(limits, AccountLimits) else None
-        self._daily = _configured(self._daily, per_day, DAY, DAY)
+        self.set_daily(limits.tokens_per_day if isinstance(limits, AccountLimits) else None)
         self.set_requests(limits.requests_per_minute)
         self.set_tokens(limits.tokens_per_minute)
 
@@ -110,11 +110,29 @@ class Rates:
         self._token_window = _window(self._token_window, per_minute)
         self._refresh()
 
+    def set_daily(self, per_day: int | None) -> None:
+        """Set the tokens per day; None takes the bound away."""
+        self._daily = _configured(self._daily, per_day, DAY, DAY)
+        self._refresh()
+
+    def turn_away(self, name: str) -> None:
+        """Fail with Misdirected who waits: what they wait for is to be had elsewhere.
+
+        Args:
+            name: the provider's, for the error.
+        """
+        self._queue.fail_all(lambda: Misdirected(f"no rate of {name} is held here", provider=name))
+
     def assume_used(self, now: float) -> None:
         """Begin as if everything had been used a moment ago: nobody knows what was."""
         for window in (self._request_window, self._token_window):
             if window is not None:
                 window.charge(now, window.amount)
+
+    @property
+    def hold_nothing(self) -> bool:
+        """Nothing may begin: a rate is 0."""
+        return 0 in {self.requests_per_minute, self.tokens_per_minute}
 
     @property
     def waiting(self) -> int:
@@ -153,6 +171,7 @@ class Rates:
             client: whose turn it uses.
 
         Raises:
+            Misdirected: turned away while it waited.
             PoolSaturated: `max_waiting` wait already.
         """
         tokens = self._estimate(call)
@@ -201,7 +220,7 @@ class Rates:
             request_bucket=self._requests,
             token_buckets=buckets,
             changed=self._given_back,
-            refunds=self._refunds,
+            refunds=not self.charged_beforehand,
         )
 
     def _wait(self, now: float, tokens: int) -> float:
@@ -228,7 +247,7 @@ class Rates:
         if self._tokens is self._daily is None:
             return 0
         return estimated_tokens(
-            call, DEFAULT_ANSWER_TOKENS if self._refunds else CHARGED_ANSWER_TOKENS
+            call, CHARGED_ANSWER_TOKENS if self.charged_beforehand else DEFAULT_ANSWER_TOKENS
         )
 
     def _given_back(self) -> None:

@@ -77,6 +77,7 @@ class Lanes:
         lane_shares: the known limits of models.
 
     Attributes:
+        capacity: as given, or as set since.
         root: the account's own.
         by_lane: as given.
     """
@@ -91,7 +92,7 @@ class Lanes:
         lane_shares: Mapping[str, int] | None = None,
     ) -> None:
         self.by_lane = by_lane
-        self._capacity = capacity
+        self.capacity = capacity
         self._lane_share = lane_share
         self._governed = False
         # Where models are limited one by one, the account is not: only the capacity bounds it.
@@ -157,7 +158,7 @@ class Lanes:
 
     def set_capacity(self, capacity: int) -> None:
         """Change what bounds every limit."""
-        self._capacity = capacity
+        self.capacity = capacity
         self.root.limit.set_cap(capacity)
         for lane in self:
             lane.limit.set_cap(capacity)
@@ -200,10 +201,10 @@ class Lanes:
         cut.limit.refused(cut.in_flight - cut.refused_pending)
 
     def _start(self) -> int | None:
-        return FIRST_LIMIT if self._capacity >= UNBOUNDED else None
+        return FIRST_LIMIT if self.capacity >= UNBOUNDED else None
 
     def _add(self, name: str, share: int | None, *, pinned: bool) -> Lane:
-        limit = AdaptiveLimit(share, self._capacity, start=self._start())
+        limit = AdaptiveLimit(share, self.capacity, start=self._start())
         limit.governed = self._governed
         lane = self._lanes[name] = Lane(name, limit, pinned=pinned)
         return lane
