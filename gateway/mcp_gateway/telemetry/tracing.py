@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUED = 2048
 """Spans that may wait; further ones are dropped and counted. OpenTelemetry's own default."""
-BATCH = 128
+BATCH = 64
 """Spans sent at once. Encoding one batch holds the interpreter for about 3 ms, which is what
 a request may have to wait for it."""
 INTERVAL = 1.0
