@@ -18,7 +18,9 @@ COLLECTED_WITHIN = 180.0
 It looks for new kinds every half minute, and what belongs to one it does not know yet it tries
 again after pauses that double, as it does after the API server was away.
 """
-CONDITIONS = {"Ready", "Progressing", "ConfigApplied", "ProvidersReachable", "Degraded"}
+CONDITIONS = {
+    "Ready", "Progressing", "ConfigApplied", "ProvidersReachable", "Tuned", "Degraded",
+}  # fmt: skip
 
 
 def simulated(name: str = "kimi") -> Object:
