@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,20 @@ pytestmark = pytest.mark.integration
 ours_only = pytest.mark.skipif(
     "TEST_KUBECONFIG" in os.environ, reason="it stops what belongs to a whole cluster"
 )
+AWAY = 60.0
 LEASE = "mcp-gateway-operator"
 PARTS = 10
 """Objects that are made for a gateway, a client's key among them."""
 
 
+def unreached(operator: OperatorProcess) -> float:
+    """Seconds for which it has asked for its lease in vain."""
+    moments = [datetime.fromisoformat(line["time"]) for line in operator.lines("lease not reached")]
+    return (moments[-1] - moments[0]).total_seconds() if moments else 0.0
+
+
 @ours_only
-def test_an_api_server_that_stops_and_comes_back(
+def test_an_api_server_that_is_away_for_a_minute(
     cluster: Cluster, namespace: str, operator: OperatorProcess
 ) -> None:
     assert cluster.local is not None
@@ -45,6 +53,8 @@ def test_an_api_server_that_stops_and_comes_back(
         "the operator has noticed",
     )
     eventually(lambda: operator.lines("no longer leading"), "it does not trust its lease")
+    # Beyond what a library's own retries last, and longer than every pause between two tries.
+    eventually(lambda: unreached(operator) >= AWAY, "it is away for a minute", 2 * AWAY)
     assert operator.get("/livez")[0] == 200
     plane.api_server.start()
     plane.wait_ready()
@@ -61,6 +71,7 @@ def test_an_api_server_that_stops_and_comes_back(
     eventually(applied, "a change reaches the pod", 60.0)
     assert {pod["metadata"]["uid"] for pod in cluster.list("pods", namespace)} == pods
     assert operator.running
+    assert "Traceback" not in operator.log.read_text()
     assert len(events(cluster, namespace)) < 15
 
 
