@@ -78,6 +78,22 @@ class Gone(Refused):
 class Invalid(Refused):
     """The object is wrong. Sending it again would not help."""
 
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        remedies = (remedy for words, remedy in _UNCHANGEABLE if words in message)
+        super().__init__(status, reason, ": ".join((message, *remedies)))
+
+
+_UNCHANGEABLE: Final = (
+    (
+        "updates to statefulset spec",
+        "what differs, the size of its volumes above all, holds for a new one only: delete the"
+        " StatefulSet with --cascade=orphan, and it is made anew; its pods go on, and the volumes"
+        " there are keep their size",
+    ),
+    ("field is immutable", "delete the object, and it is made anew"),
+)
+"""Words of the API server about fields that cannot change, and what a person can do."""
+
 
 _LATER: Final = frozenset({408, 429, 500, 502, 503, 504})
 _CLASSES: Final = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone, 422: Invalid}

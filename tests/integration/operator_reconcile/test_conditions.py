@@ -116,6 +116,30 @@ def test_what_only_the_cluster_can_know_is_a_condition_and_an_event(
     wait_condition(cluster, namespace, "Degraded", "AsExpected")
 
 
+def test_a_volume_that_cannot_grow_is_told_of_with_the_way_out(
+    cluster: Cluster, namespace: str, operator: OperatorProcess
+) -> None:
+    def recorded(size: str) -> Object:
+        return gateway(recording={"spool": {"storage": "persistent", "size": size}})
+
+    cluster.apply(recorded("1Gi"), namespace=namespace)
+    wait_condition(cluster, namespace, "Ready", "ScaledToZero")
+    # The definition lets no size change; who goes round that way finds the next wall.
+    cluster.kubectl("delete", "mcpgateway", "llm", "-n", namespace, "--cascade=orphan")
+    cluster.apply(recorded("2Gi"), namespace=namespace)
+    found = wait_condition(cluster, namespace, "Degraded", "ApplyRefused")
+    assert found["status"] == "True"
+    assert found["message"].startswith("StatefulSet llm: ")
+    assert "delete the StatefulSet with --cascade=orphan" in found["message"]
+    told = eventually(lambda: events(cluster, namespace, "ApplyRefused"), "an Event tells")
+    assert told[0]["type"] == "Warning"
+    kept = cluster.get("statefulset", "llm", namespace)
+    cluster.kubectl("delete", "statefulset", "llm", "-n", namespace, "--cascade=orphan")
+    wait_condition(cluster, namespace, "Degraded", "AsExpected")
+    made_anew = cluster.get("statefulset", "llm", namespace)
+    assert made_anew["metadata"]["uid"] != kept["metadata"]["uid"]
+
+
 def test_a_pod_that_crashes_is_told_of_with_its_last_words(
     cluster: Cluster, namespace: str, operator: OperatorProcess
 ) -> None:
