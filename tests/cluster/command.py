@@ -85,7 +85,8 @@ def translated(words: Sequence[str], paths: Paths) -> list[str]:
 
 def base_environment(pod_ip: str, hostname: str, home: Path) -> dict[str, str]:
     """Return what every process of a pod has in its environment: nothing of this process's own."""
-    tree = ":".join(str(ROOT / part) for part in ("gateway", "operator"))
+    # The tests' own programs can be a container's too.
+    tree = ":".join(str(ROOT / part) for part in ("gateway", "operator", ""))
     return {
         "PATH": f"{Path(sys.executable).parent}:{SEARCH_PATH}",
         "HOME": str(home),
