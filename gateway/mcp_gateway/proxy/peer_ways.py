@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.control_folder import ControlFolder
 from mcp_gateway.errors import ConfigError
+from mcp_gateway.upstream import opener
 from mcp_gateway.upstream.connect import Connector, tls_context
 from mcp_gateway.upstream.endpoint import Endpoint
 from mcp_gateway.upstream.pool import Pool, PoolSettings
@@ -57,14 +58,21 @@ class Way:
 class PeerWays:
     """Keeps the ways, and makes them anew when the fleet's certificates change.
 
+    Args:
+        folder: the fleet's files.
+        make: makes what opens connections.
+
     Attributes:
         tokens: those to show, the newest first: pods learn of a new token at different times.
     """
 
-    def __init__(self, folder: ControlFolder) -> None:
+    def __init__(
+        self, folder: ControlFolder, make: Callable[..., opener.Connector] = Connector
+    ) -> None:
         self.tokens: tuple[str, ...] = ()
+        self._new_connector = make
         self._folder = folder
-        self._connector: Connector | None = None
+        self._connector: opener.Connector | None = None
         self._trusted: tuple[str, str] | None = None
         self._ways: dict[str, Way] = {}
         self._supervisor = Supervisor()
@@ -85,7 +93,7 @@ class PeerWays:
         if (authority, name) != self._trusted:
             self._trusted = (authority, name)
             context = tls_context(authority)
-            self._connector = Connector(timeout=CONNECT, tls=context, server_name=name)
+            self._connector = self._new_connector(timeout=CONNECT, tls=context, server_name=name)
             for address in list(self._ways):
                 self._close(address)
 
