@@ -36,6 +36,7 @@ from mcp_gateway.providers.base import (
 )
 from mcp_gateway.proxy.exchange import Attempt, Exchange
 from mcp_gateway.proxy.failure import judge, refused
+from mcp_gateway.proxy.leaving import AtProvider
 from mcp_gateway.proxy.meters import AccountMeters
 from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.proxy.turn import Turn
@@ -59,7 +60,7 @@ class Account:
         breaker, rates, meters: what learns and what counts.
         model_rates: rates of single models, where the provider limits those.
         last_error: the last failure, for people.
-        identity: a digest of the provider's origin and the credential in use.
+        at_provider: what is sent, by the account that it counts against.
         governed: an operator says what may be used of its limits.
         fleet: pods of this gateway that hold slots, by model; the empty name is the account's.
     """
@@ -74,7 +75,7 @@ class Account:
     loop: asyncio.AbstractEventLoop
     model_rates: dict[str, Rates] = field(default_factory=dict)
     last_error: str = ""
-    identity: str = ""
+    at_provider: AtProvider = field(default_factory=lambda: AtProvider(""))
     governed: bool = False
     fleet: Mapping[str, Sequence[Peer]] = field(default_factory=dict)
 
@@ -82,6 +83,11 @@ class Account:
     def name(self) -> str:
         """The provider's name in the document."""
         return self.spec.name
+
+    @property
+    def identity(self) -> str:
+        """A digest of the provider's origin and the credential in use."""
+        return self.at_provider.identity
 
     @property
     def in_flight(self) -> int:
@@ -261,6 +267,8 @@ class Account:
         turns: Sequence[Turn],
     ) -> ChatAnswer:
         started = self.loop.time()
+        model = lease.lane.name
+        identity = self.at_provider.began(model)
         for turn in turns:
             turn.begin(started)
         timeouts = self._timeouts(exchange, started)
@@ -288,6 +296,7 @@ class Account:
             self._ignored()
             raise
         finally:
+            self.at_provider.ended(identity, model)
             attempt.upstream = self.loop.time() - started
         attempt.status = 200
         self._succeeded(answer, lease, attempt)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcp_gateway.api import AccountLimits, ModelLimits, Spec
@@ -26,12 +26,14 @@ from mcp_gateway.providers.base import Provider
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.governor import Governor
 from mcp_gateway.proxy.identity import account_identity
+from mcp_gateway.proxy.leaving import AtProvider
 from mcp_gateway.proxy.meters import AccountMeters
 from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.telemetry.metrics import Registry
 from mcp_gateway.upstream.connect import Connector, Proxy, tls_context
 from mcp_gateway.upstream.connection import Timeouts
 from mcp_gateway.upstream.endpoint import Endpoint
+from mcp_gateway.upstream.lane import Lanes
 from mcp_gateway.upstream.pool import Pool, PoolSettings
 
 
@@ -64,6 +66,7 @@ class Accounts:
 
     Attributes:
         live: by provider name, and always the same mapping; `aclose` ends them all.
+        retired: those that are no longer wanted and may have requests in flight.
         governor: says what may be used of the limits that an operator divides.
     """
 
@@ -72,6 +75,7 @@ class Accounts:
     ) -> None:
         self.live: dict[str, Account] = {}
         self.governor = Governor(self.live, in_fleet=in_fleet)
+        self.retired: list[Account] = []
         self._process = process or uuid.uuid4().hex
         self._secrets = secrets
         self._metrics = metrics
@@ -99,13 +103,15 @@ class Accounts:
             else:
                 if current is not None:
                     retired.append(current)
-                current = self._make(plan)
+                current = self._replace(current, plan)
             self.governor.settle(current)
             live[name] = current
             self._keys[name] = plan.way
         retired.extend(account for name, account in self.live.items() if name not in live)
         # The same mapping for good: an exchange of an older document that is tried again, after a
         # pause in which its account was replaced, finds the one that took its place.
+        self.retired = [each for each in self.retired if each.pool.in_flight]
+        self.retired += [each for each in retired if not self._succeeded(each, live)]
         self.live.clear()
         self.live.update(live)
         return retired
@@ -148,7 +154,25 @@ class Accounts:
             way=(provider.wire, urls, bundle, proxy, provider.timeouts.connect),
         )
 
-    def _make(self, plan: Plan) -> Account:
+    @staticmethod
+    def _succeeded(account: Account, live: Mapping[str, Account]) -> bool:
+        """What it has in flight counts under the limits of the one that took its place."""
+        successor = live.get(account.name)
+        return successor is not None and successor.pool.lanes is account.pool.lanes
+
+    def _replace(self, current: Account | None, plan: Plan) -> Account:
+        """An account for a plan whose connections cannot be those of `current`."""
+        if current is None or current.identity != plan.identity:
+            return self._make(plan)
+        # The same account by another way: what drains and what begins are one to the provider.
+        account = self._make(plan, current.pool.lanes)
+        account.rates, account.model_rates = current.rates, current.model_rates
+        account.spec, account.governed = current.spec, current.governed
+        account.at_provider, account.fleet = current.at_provider, current.fleet
+        _reconfigure(account, plan, governed=self.governor.governs)
+        return account
+
+    def _make(self, plan: Plan, lanes: Lanes | None = None) -> Account:
         name = plan.spec.name
         pool = Pool(
             name,
@@ -157,6 +181,7 @@ class Accounts:
             plan.settings,
             share=plan.limits.concurrency,
             by_lane=plan.spec.wire == "glm",  # GLM limits each model by itself
+            lanes=lanes,
         )
         account = Account(
             spec=plan.spec,
@@ -167,10 +192,11 @@ class Accounts:
             meters=AccountMeters(self._metrics, name),
             timeouts=_timeouts(plan.spec),
             loop=self._loop,
-            identity=plan.identity,
+            at_provider=AtProvider(plan.identity),
         )
         account.rates.max_waiting = plan.settings.max_waiting
-        _limit_models(account, plan.limits)
+        if lanes is None:
+            _limit_models(account, plan.limits)
         pool.start()
         return account
 
@@ -182,7 +208,7 @@ def _reconfigure(account: Account, plan: Plan, *, governed: bool) -> None:
     before = account.spec.effective_limits()
     account.spec = plan.spec
     account.provider = plan.provider
-    account.identity = plan.identity
+    account.at_provider.rotate(plan.identity)
     account.timeouts = _timeouts(plan.spec)
     account.pool.resize(plan.settings)
     account.rates.max_waiting = plan.settings.max_waiting

@@ -57,6 +57,22 @@ class Patience:
         message = f"no slot of {self._name} is held here"
         self._queue.fail_lane(lane, lambda: Misdirected(message, provider=self._name))
 
+    async def wait(self, waiter: Waiter[Lease], timer: asyncio.TimerHandle) -> Lease:
+        """Wait for what `waiter` stands for.
+
+        Args:
+            waiter: in the queue.
+            timer: ends the wait; cancelled here when it ends otherwise.
+        """
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            self.cancelled(waiter)
+            raise
+        finally:
+            timer.cancel()
+            self._queue.leave(waiter)
+
     def cancelled(self, waiter: Waiter[Lease]) -> None:
         """The task that waited was cancelled; what it was given meanwhile goes back."""
         future = waiter.future

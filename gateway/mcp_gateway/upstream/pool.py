@@ -57,6 +57,7 @@ class Pool:
         by_lane: the provider limits every model by itself; `lane` names the model.
         lane_share: the known limit of models that are not listed.
         lane_shares: the known limits of models.
+        lanes: the limits of the pool that this one replaces: both count under them.
         rng: a source of numbers in [0, 1), for jitter.
     """
 
@@ -71,13 +72,14 @@ class Pool:
         by_lane: bool = False,
         lane_share: int | None = None,
         lane_shares: Mapping[str, int] | None = None,
+        lanes: Lanes | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self._settings = settings
         self._rng = rng
         self._queue: WaitQueue[Lease] = WaitQueue(settings.max_waiting)
-        self._lanes = Lanes(
+        self._lanes = lanes or Lanes(
             settings.capacity,
             share,
             by_lane=by_lane,
@@ -119,6 +121,11 @@ class Pool:
     def waiting(self) -> int:
         """Waiters now."""
         return self._queue.size
+
+    @property
+    def idle(self) -> int:
+        """Connections open and unused now."""
+        return len(self._stock.idle)
 
     @property
     def lanes(self) -> Lanes:
@@ -212,17 +219,12 @@ class Pool:
         if lease is not None:
             return lease
         waiter = self._join(client, lane)
-        patience = self._settings.acquire_timeout if patience is None else patience
-        timer = self._patience.time_limit(waiter, self._loop, patience, deadline)
+        seconds = self._settings.acquire_timeout if patience is None else patience
+        timer = self._patience.time_limit(waiter, self._loop, seconds, deadline)
         try:
             self._serve()
-            return await waiter.future
-        except asyncio.CancelledError:
-            self._patience.cancelled(waiter)
-            raise
+            return await self._patience.wait(waiter, timer)
         finally:
-            timer.cancel()
-            self._queue.leave(waiter)
             self._check_emptied()
 
     # Limits and settings.
