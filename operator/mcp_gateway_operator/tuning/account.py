@@ -1,0 +1,280 @@
+"""One limit of one account: everybody who uses it, its ceiling and its rates, in one place.
+
+An account is an origin and a credential, wherever they are used: pods of several gateways, and
+several providers of one pod, may share one. Where the provider limits every model by itself, each
+model is a limit of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mcp_gateway.api import AccountLimits, ModelLimits
+from mcp_gateway_operator.tuning.ceiling import LEARNING, Ceiling, Seen
+from mcp_gateway_operator.tuning.change import Journal, Moved
+from mcp_gateway_operator.tuning.fact import AccountSpec
+from mcp_gateway_operator.tuning.held import Part
+from mcp_gateway_operator.tuning.pace import Pace
+from mcp_gateway_operator.tuning.pod import Member, Site
+from mcp_gateway_operator.tuning.rates import Rate
+from mcp_gateway_operator.tuning.slots import Seats
+
+
+@dataclass(slots=True)
+class Attendance:
+    """Who of one gateway's pods is there.
+
+    Attributes:
+        pods: that are to be heard.
+        missing: of those, how many cannot be heard now.
+        unheard: pods that another leader may have granted anything, and that were not heard yet.
+    """
+
+    pods: int = 0
+    missing: int = 0
+    unheard: int = 0
+
+
+class Limit:
+    """Watches one limit and divides it.
+
+    Args:
+        account: identity of the account.
+        model: the model, where the provider limits every model by itself; else empty.
+        pace: time constants.
+
+    Attributes:
+        members: by pod uid and provider, who uses it.
+        ceiling: None where slots are not governed.
+        requests, tokens: the rates.
+        journal: what people were told of the ceiling.
+        frozen: why the ceiling is not moved; empty while it is.
+        listening: a new leader has not heard everybody yet.
+        idle_since: when the last member left or fell silent about it.
+    """
+
+    def __init__(self, account: str, model: str, pace: Pace) -> None:
+        self.account = account
+        self.model = model
+        self.members: dict[tuple[str, str], Member] = {}
+        self.ceiling: Ceiling | None = None
+        self.requests = Rate(tokens=False)
+        self.tokens = Rate(tokens=True)
+        self.journal = Journal(None, pace.tell)
+        self.frozen = ""
+        self.listening = False
+        self.idle_since = 0.0
+        self._pace = pace
+        self._seats = Seats(pace.turn)
+        self._before: int | None = None
+        self._claimed = 0
+        self._lingering: dict[tuple[str, str], tuple[float, int]] = {}
+        self._next_step = float("-inf")
+        self._next_tidy = float("-inf")
+
+    @property
+    def empty(self) -> bool:
+        """Nobody uses it, and nothing of anybody is left in it."""
+        return not self.members and not self._lingering
+
+    def join(self, member: Member) -> None:
+        """Count somebody in."""
+        self.members[member.pod.state.uid, member.provider] = member
+
+    def leave(self, now: float, member: Member, *, gone: bool) -> None:
+        """Count somebody out: a pod that is gone, or one that uses another account by now."""
+        key = (member.pod.state.uid, member.provider)
+        if self.members.pop(key, None) is None:
+            return
+        self.idle_since = now
+        for rate in (self.requests, self.tokens):
+            rate.bury(now, self._pace.minute, member)
+        # Requests go on under the credential that they began with.
+        if not gone and member.slots is not None and member.slots.used:
+            self._lingering[key] = (now + self._pace.linger, member.slots.used)
+
+    def vanish(self, uid: str) -> None:
+        """Forget what is left of a pod that is gone."""
+        for key in [key for key in self._lingering if key[0] == uid]:
+            del self._lingering[key]
+
+    def decide(
+        self,
+        now: float,
+        specs: Mapping[Site, AccountSpec],
+        attendance: Mapping[str, Attendance],
+        known: dict[tuple[str, str, str], int],
+        *,
+        strangers: bool,
+    ) -> Moved | None:
+        """Move the ceiling and divide anew.
+
+        Args:
+            now: seconds.
+            specs: the documents.
+            attendance: by gateway.
+            known: ceilings that a leader before found; what is used is taken out.
+            strangers: there are fleets of which it is not known whether they use this account.
+
+        Returns:
+            What is to be told of the ceiling.
+        """
+        sites = {member.site: specs.get(member.site) for member in self.members.values()}
+        found = [spec for spec in sites.values() if spec is not None]
+        for member in self.members.values():
+            member.spec = sites[member.site]
+        seats = [attendance[site[0]] for site in sites if site[0] in attendance]
+        unheard = strangers or any(one.unheard for one in seats)
+        self.listening = unheard
+        self._freeze(found, seats)
+        stated = self._state(found)
+        self._open(sites, found, known, stated)
+        self._prepare(found)
+        moved = self._step(now, any(spec.mode == "Auto" for spec in found))
+        self._divide(now, unheard=unheard)
+        return moved
+
+    # --- what the documents say ---------------------------------------------------------
+
+    def _limits(self, spec: AccountSpec) -> AccountLimits | ModelLimits:
+        if not self.model:
+            return spec.limits
+        return spec.limits.by_model.get(self.model) or ModelLimits()
+
+    def _state(self, specs: Iterable[AccountSpec]) -> int | None:
+        limits = [self._limits(spec) for spec in specs]
+        self.requests.stated = _least(one.requests_per_minute for one in limits)
+        self.tokens.stated = _least(one.tokens_per_minute for one in limits)
+        return _least(one.concurrency for one in limits)
+
+    def _freeze(self, specs: Iterable[AccountSpec], seats: Iterable[Attendance]) -> None:
+        pods = missing = 0
+        for one in seats:
+            pods += one.pods
+            missing += one.missing
+        if any(spec.frozen for spec in specs):
+            self.frozen = "a person froze it"
+        elif missing * 3 > pods:
+            self.frozen = f"{missing} of {pods} pods are not heard"
+        else:
+            self.frozen = ""
+
+    def _open(
+        self,
+        sites: Iterable[Site],
+        specs: list[AccountSpec],
+        known: dict[tuple[str, str, str], int],
+        stated: int | None,
+    ) -> None:
+        """Begin with a ceiling; or take another stated one."""
+        if not specs or (not self.model and any(spec.by_model for spec in specs)):
+            self.ceiling = self.ceiling if not specs else None
+            return
+        if self.ceiling is not None:
+            self.ceiling.restate(stated)
+            return
+        keys = [(*site, self.model) for site in sites]
+        found = [known.pop(key) for key in keys if key in known]
+        if found:
+            start, reason = min(found), "found by the leader before"
+            self.journal = Journal(start, self._pace.tell)
+        elif stated is not None:
+            start, reason = stated, f"the document states {stated}"
+        else:
+            start, reason = LEARNING * len(self.members), "no limit is stated: it is learned"
+        self.ceiling = Ceiling(self._pace, start, stated, reason)
+        # What pods that were not heard yet hold of it is known by no smaller bound than this.
+        self._before = stated if stated is not None else min(found, default=None)
+
+    # --- what the pods say --------------------------------------------------------------
+
+    def _prepare(self, specs: Iterable[AccountSpec]) -> None:
+        """Give every member its parts, and believe those that were told nothing yet."""
+        for member in self.members.values():
+            self._prepare_slots(member)
+            for rate in (self.requests, self.tokens):
+                rate.prepare(member, rate.stated)
+            member.governed = member.auto
+            member.fresh = False
+
+    def _prepare_slots(self, member: Member) -> None:
+        if self.ceiling is None:
+            member.slots = None
+            return
+        turned = member.governed != member.auto
+        doubted = member.fresh and not (member.auto and member.pod.last)
+        if member.slots is not None and not (turned or doubted):
+            return
+        report, most = member.report, max(self.ceiling.value, self._before or 0)
+        told = report.limit if report.share is None else report.share
+        claim = min(told, most) if member.auto else 0
+        used = min(report.in_flight, most)
+        if member.slots is None:
+            member.slots = Part(claim, used)
+            self._claimed += member.slots.held
+        else:
+            member.slots.reclaim(claim, used)
+
+    def _seen(self, now: float) -> Seen:
+        self._lingering = {key: one for key, one in self._lingering.items() if one[0] > now}
+        in_flight = at_refusal = sum(amount for _, amount in self._lingering.values())
+        refused = waiting = rated = 0
+        for member in self.members.values():
+            report = member.report
+            in_flight += member.slots.used if member.slots is not None else 0
+            at_refusal += member.at_refusal()
+            refused += member.fresh_refusals
+            if member.pod.reachable:
+                waiting += report.waiting
+                rated += report.rate_waiting
+        return Seen(in_flight, at_refusal, refused, waiting, rated > 0)
+
+    def _step(self, now: float, auto: bool) -> Moved | None:
+        ceiling = self.ceiling
+        # A little early is in time: ticks do not come to the millisecond.
+        if ceiling is None or now < self._next_step - self._pace.tick / 10:
+            return None
+        self._next_step = now + self._pace.tick
+        seen = self._seen(now)
+        if not self.frozen:
+            if auto or seen.refused:
+                ceiling.step(now, seen)
+            else:
+                ceiling.observe(seen)
+        for member in self.members.values():
+            member.fresh_refusals = 0
+        return self.journal.note(now, ceiling.value, ceiling.reason, ceiling.stated)
+
+    # --- who gets what ------------------------------------------------------------------
+
+    def _divide(self, now: float, *, unheard: bool) -> None:
+        members = self.members.values()
+        tidy = now >= self._next_tidy
+        if tidy:
+            self._next_tidy = now + self._pace.settle
+        value = self.ceiling.value if self.ceiling is not None else None
+        takers = self._seats.choose(value, self.requests.stated, members)
+        if value is not None:
+            lingering = sum(amount for _, amount in self._lingering.values())
+            reserve = _reserve(self._before, self._claimed, unheard)
+            held = sum(one.slots.held for one in members if one.slots is not None)
+            others = lingering + max(0, min(reserve, value - held))
+            self._seats.divide(now, value, members, takers, others=others, tidy=tidy)
+        for rate in (self.requests, self.tokens):
+            if rate.stated is None:
+                continue
+            reserve = _reserve(rate.stated, rate.claimed, unheard)
+            parts = (rate.part(member) for member in members)
+            held = sum(part.held for part in parts if part is not None)
+            others = rate.ghosts(now) + max(0, min(reserve, rate.stated - held))
+            rate.divide(now, self._pace.minute, members, takers, others=others, tidy=tidy)
+
+
+def _least(stated: Iterable[int | None]) -> int | None:
+    return min((one for one in stated if one is not None), default=None)
+
+
+def _reserve(before: int | None, claimed: int, unheard: bool) -> int:
+    """What pods that were not heard yet may hold, by what all of them may."""
+    return max(0, before - claimed) if unheard and before is not None else 0

@@ -1,0 +1,178 @@
+"""How many requests a provider lets an account have in flight: stated by the document, or learned.
+
+- It starts at what is stated, which is also the most it can be; else small.
+- A concurrency refusal cuts it at once to what was in flight without the refused requests.
+- When somebody waits, all of it is in use and the hold after the last refusal is over, it grows
+  by a step, and the step doubles with each success up to a quarter. A refusal is instant and
+  cheap: probing in seconds by single requests costs less than waiting minutes below the limit.
+- A refusal that a probe of ours caused takes it back to what was proven and doubles the hold. One
+  that came below means that the provider lowered its limit, and the hold is short again.
+
+Latency never moves it: an LLM's follows the length of its answer, not our concurrency. Neither do
+refusals for frequency, tokens, quota or overload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mcp_gateway_operator.tuning.pace import Pace
+
+FLOOR: Final = 1
+"""Where a provider that refuses everything leaves it: one request at a time finds out when it
+does no more."""
+
+LEARNING: Final = 2
+"""Requests in flight per pod that an account of which nothing is stated begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the pods of an account say, added up.
+
+    Attributes:
+        in_flight: requests now.
+        at_refusal: the same, but as they were when refused for the pods that were.
+        refused: concurrency refusals since the last step.
+        waiting: requests that wait for a slot.
+        rated: requests wait for a rate, so another slot would serve nobody.
+    """
+
+    in_flight: int
+    at_refusal: int = 0
+    refused: int = 0
+    waiting: int = 0
+    rated: bool = False
+
+
+class Ceiling:
+    """The ceiling of one limit, moved once a tick.
+
+    Args:
+        pace: how long it holds.
+        start: where it begins.
+        stated: the most it can be; None if it has to be found out.
+        reason: why it starts there.
+
+    Attributes:
+        value: requests in flight.
+        stated: as set.
+        reason: why it is what it is, in words.
+        refused: concurrency refusals since it last changed.
+        holding: it was cut, and is left alone until the hold is over.
+        cut_before: a refusal has said once where it is.
+    """
+
+    __slots__ = (
+        "_hold",
+        "_hold_until",
+        "_pace",
+        "_proven",
+        "_refusals_since",
+        "_step",
+        "cut_before",
+        "holding",
+        "reason",
+        "refused",
+        "stated",
+        "value",
+    )
+
+    def __init__(self, pace: Pace, start: int, stated: int | None, reason: str) -> None:
+        self._pace = pace
+        self.value = max(FLOOR, start if stated is None else min(start, stated))
+        self.stated = stated
+        self.reason = reason
+        self.refused = 0
+        self.holding = False
+        self.cut_before = False
+        self._hold = 0.0
+        self._hold_until = float("-inf")
+        self._step = 1
+        self._proven = self.value
+        self._refusals_since: float | None = None
+
+    def restate(self, stated: int | None) -> None:
+        """Take another stated limit; the same one changes nothing."""
+        if stated == self.stated:
+            return
+        self.stated = stated
+        if stated is None:
+            self.reason = "no limit is stated any more: it is learned from here on"
+            return
+        self.value = self._proven = max(FLOOR, stated)
+        self.reason = f"the document states {stated}"
+        self.refused = 0
+        self._begin()
+
+    def observe(self, seen: Seen) -> None:
+        """Follow what is in flight, where others decide on that: a floor of what is allowed."""
+        if not seen.refused and self.stated is None and seen.in_flight > self.value:
+            self.value = self._proven = seen.in_flight
+            self.reason = f"{seen.in_flight} requests were in flight and none was refused"
+
+    def step(self, now: float, seen: Seen) -> None:
+        """Move it, if what was seen says so. To be called once a tick."""
+        if seen.refused:
+            self._cut(now, seen)
+            return
+        self._refusals_since = None
+        self.holding = now < self._hold_until
+        # A step is proven by a request that could not have been in flight without it.
+        if seen.in_flight < max(self.value - 1, min(self._proven + 1, self.value)):
+            return
+        self._proven = self.value
+        if seen.waiting and not (seen.rated or self.holding or self.full):
+            self._raise()
+
+    @property
+    def full(self) -> bool:
+        """It is as high as the document lets it be."""
+        return self.stated is not None and self.value >= self.stated
+
+    def resting(self, now: float) -> bool:
+        """The provider refuses everything: even what was cut stays cut until the hold is over."""
+        return self.value == FLOOR and now < self._hold_until
+
+    def _begin(self) -> None:
+        self._hold = 0.0
+        self._hold_until = float("-inf")
+        self._step = 1
+        self.holding = False
+
+    def _raise(self) -> None:
+        limit = self.value + self._step
+        self.value = limit if self.stated is None else min(limit, self.stated)
+        self._step = max(1, min(self._step * 2, self.value // 4))
+        self.reason = "requests waited and nothing was refused"
+        self.refused = 0
+
+    def _cut(self, now: float, seen: Seen) -> None:
+        self.refused += seen.refused
+        self.cut_before = True
+        since = now if self._refusals_since is None else self._refusals_since
+        self._refusals_since = since
+        ours = seen.at_refusal >= self._proven
+        cut = max(FLOOR, min(self.value, seen.at_refusal))
+        hopeless = self.value == cut == FLOOR
+        if (ours and self._hold) or hopeless:
+            self._hold = min(max(self._hold, self._pace.hold / 2) * 2, self._pace.longest_hold)
+        else:
+            self._hold = self._pace.hold
+        self._hold_until = now + self._hold
+        self._step = 1
+        self.holding = True
+        if cut < self.value:
+            self.value = cut
+            seconds = max(self._pace.tick, now - since + self._pace.tick)
+            self.reason = (
+                f"{self.refused} concurrency {_plural('refusal', self.refused)} in {seconds:.0f} s"
+                f" at {seen.at_refusal} in flight"
+            )
+            self.refused = 0
+        self._proven = self.value
+
+
+def _plural(word: str, n: int) -> str:
+    return word if n == 1 else f"{word}s"
