@@ -52,6 +52,10 @@ class SimulatorProcess:
         answer: dict[str, Any] = _json_request(f"{self.origin}/simulator/stats")
         return answer
 
+    def forget(self) -> None:
+        """Have it count anew; what is in flight stays."""
+        _json_request(f"{self.origin}/simulator/stats", method="DELETE")
+
     def configure(self, settings: Mapping[str, object]) -> None:
         """Replace its settings: fields of `api.simulator.SimulatorSettings`, in camelCase."""
         whole = {"wire": self.wire, **settings}
