@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from mcp_gateway.limits.breaker import BreakerState, CircuitBreaker
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.engine import Engine
 from mcp_gateway.proxy.router import Route
 from mcp_gateway.recording.stats import RecorderStats
+from mcp_gateway.server.listener import ListenerStats
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway.telemetry.metrics import Sample
 from mcp_gateway.telemetry.tracing import SpanStats
@@ -60,13 +62,30 @@ def account_samples(engine: Engine, now: float) -> Iterator[Sample]:
         yield metric.WAITING, (name,), float(stats.waiting)
         yield metric.LIMIT, (name,), float(stats.limit)
         yield metric.WAIT_SECONDS, (name,), stats.wait_sum
-        yield metric.BREAKER_OPEN, (name,), _BREAKER[account.breaker.state.value]
+        yield metric.BREAKER_OPEN, (name,), openness(account.breaker, now)
+
+
+def openness(breaker: CircuitBreaker, now: float) -> float:
+    """How far a breaker keeps requests away: 1 all of them, 0.5 all but probes, 0 none."""
+    # Nobody asked since its time was up: it says open, and would let the next one through.
+    due = breaker.state is BreakerState.OPEN and breaker.retry_after(now) == 0.0
+    return _BREAKER[(BreakerState.HALF_OPEN if due else breaker.state).value]
 
 
 def tracing_samples(stats: SpanStats) -> Iterator[Sample]:
     """What became of the spans, read at a scrape."""
     for outcome in ("exported", "dropped", "failed"):
         yield metric.SPANS, (outcome,), float(getattr(stats, outcome))
+
+
+def listener_samples(stats: ListenerStats) -> Iterator[Sample]:
+    """The main port, read at a scrape."""
+    yield metric.DOWNSTREAM_CONNECTIONS, ("http",), float(stats.connections - stats.websockets)
+    yield metric.DOWNSTREAM_CONNECTIONS, ("websocket",), float(stats.websockets)
+    yield metric.REQUESTS_IN_FLIGHT, (), float(stats.exchanges)
+    yield metric.DOWNSTREAM_ACCEPTED, ("accepted",), float(stats.accepted)
+    yield metric.DOWNSTREAM_ACCEPTED, ("refused",), float(stats.refused)
+    yield metric.MALFORMED, (), float(stats.malformed)
 
 
 def recording_samples(stats: RecorderStats) -> Iterator[Sample]:
