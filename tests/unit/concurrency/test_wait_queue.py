@@ -107,6 +107,18 @@ async def test_all_waiters_can_be_failed_each_with_its_own_error() -> None:
     assert queue.pop(any_lane) is None
 
 
+async def test_one_lane_can_be_emptied() -> None:
+    queue: WaitQueue[int] = WaitQueue(10)
+    waiters = {lane: [queue.join(client, lane, 0.0) for client in "ab"] for lane in "xy"}
+    waiters["x"][0].future.cancel()
+    queue.fail_lane("x", lambda: LookupError("elsewhere"))
+    queue.fail_lane("z", lambda: LookupError("nobody is there"))
+    assert isinstance(waiters["x"][1].future.exception(), LookupError)
+    assert not any(waiter.future.done() for waiter in waiters["y"])
+    assert (queue.size, queue.waiting("x")) == (2, 0)
+    assert queue.pop(any_lane) is waiters["y"][0]
+
+
 class Model:
     """The same queue, slow and obvious; every step compares the two."""
 

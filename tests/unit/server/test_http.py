@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from mcp_gateway.server.http import MAX_FIELDS, RequestReader
@@ -195,6 +197,19 @@ def test_bytes_that_bring_no_body_are_bounded(endless: bytes) -> None:
     for _ in range(300):
         read.feed(b"y")
     assert read.refusal == (431, "header block over 200 bytes")
+
+
+def test_a_head_can_be_refused_before_any_of_its_body() -> None:
+    def admit(fields: Mapping[bytes, bytes]) -> tuple[int, str] | None:
+        return None if fields.get(b"authorization") == b"yes" else (401, "no")
+
+    allowed = RequestReader(Bounds(admit=admit), "")
+    (request,) = allowed.feed(HEAD + b"Authorization: yes\r\nContent-Length: 2\r\n\r\nhi")
+    assert request.body == b"hi"
+    refused = RequestReader(Bounds(admit=admit), "")
+    assert refused.feed(HEAD + b"Content-Length: 2\r\n\r\n") == []
+    assert refused.refusal == (401, "no")
+    assert refused.feed(b"hi") == []
 
 
 def test_an_expectation_is_told() -> None:

@@ -126,6 +126,26 @@ async def test_a_writer_waits_for_a_slow_reader() -> None:
         assert peer.answers()[0].body == b"012"
 
 
+async def test_that_work_has_begun_is_said_before_the_answer_and_not_in_it() -> None:
+    async def app(_request: HTTPRequest, responder: Responder) -> None:
+        responder.processing()
+        responder.start(200, TEXT)
+        responder.processing()
+        responder.finish()
+
+    async with listening(app) as listener:
+        peer = Peer(listener)
+        peer.transport.send(request())
+        await settle()
+        written = peer.transport.take()
+        assert written.startswith(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n")
+        assert written.count(b"102") == 1
+        old = Peer(listener)
+        old.transport.send(b"GET / HTTP/1.0\r\n\r\n")
+        await settle()
+        assert old.transport.take().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 async def test_answering_twice_is_a_bug() -> None:
     caught: list[AssertionError] = []
 

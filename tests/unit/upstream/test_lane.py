@@ -80,3 +80,9 @@ def test_the_capacity_bounds_every_limit() -> None:
     assert lanes.root.limit.limit == 8
     assert lanes.find("m", nobody).limit.limit == 8
     assert lanes.find("new", nobody).limit.limit == 8
+
+
+def test_a_model_has_its_own_share_or_the_accounts() -> None:
+    lanes = Lanes(30, 10, lane_shares={"big": 0})
+    assert (lanes.share("big"), lanes.share("small"), lanes.share("")) == (0, 10, 10)
+    assert (lanes.place("big"), lanes.place("small")) == ("big", "")
