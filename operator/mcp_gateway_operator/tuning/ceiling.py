@@ -65,6 +65,8 @@ class Ceiling:
     """
 
     __slots__ = (
+        "_echo_until",
+        "_highest",
         "_hold",
         "_hold_until",
         "_pace",
@@ -90,7 +92,8 @@ class Ceiling:
         self._hold = 0.0
         self._hold_until = float("-inf")
         self._step = 1
-        self._proven = self.value
+        self._proven = self._highest = self.value
+        self._echo_until = float("-inf")
         self._refusals_since: float | None = None
 
     def restate(self, stated: int | None) -> None:
@@ -131,13 +134,18 @@ class Ceiling:
         """It is as high as the document lets it be."""
         return self.stated is not None and self.value >= self.stated
 
+    @property
+    def probing(self) -> bool:
+        """It grew, and what that did is not known yet."""
+        return self.value > self._proven
+
     def resting(self, now: float) -> bool:
         """The provider refuses everything: even what was cut stays cut until the hold is over."""
         return self.value == FLOOR and now < self._hold_until
 
     def _begin(self) -> None:
         self._hold = 0.0
-        self._hold_until = float("-inf")
+        self._hold_until = self._echo_until = float("-inf")
         self._step = 1
         self.holding = False
 
@@ -152,26 +160,44 @@ class Ceiling:
         self.refused += seen.refused
         self.cut_before = True
         since = now if self._refusals_since is None else self._refusals_since
-        self._refusals_since = since
+        before, self._refusals_since = self._refusals_since, since
+        # Of what a probe set off, some is heard later, from pods that were looked at at another
+        # moment: their sum is a little off, and says nothing that the first of it did not say.
+        if now <= self._echo_until and seen.at_refusal * 10 >= self.value * 9:
+            return
         ours = seen.at_refusal >= self._proven
         cut = max(FLOOR, min(self.value, seen.at_refusal))
-        hopeless = self.value == cut == FLOOR
-        if (ours and self._hold) or hopeless:
-            self._hold = min(max(self._hold, self._pace.hold / 2) * 2, self._pace.longest_hold)
-        else:
-            self._hold = self._pace.hold
-        self._hold_until = now + self._hold
-        self._step = 1
-        self.holding = True
+        if before is not None and cut < self.value and not ours:
+            # Still refused after a cut: every answer that makes room costs one more refusal on
+            # the way down, so meet it half a step ahead. Coming back up takes seconds.
+            cut = max(FLOOR, cut - (self.value - cut) // 2)
+        self._wait(now, ours=ours or self.value == cut == FLOOR)
         if cut < self.value:
-            self.value = cut
-            seconds = max(self._pace.tick, now - since + self._pace.tick)
+            seconds = now - since + self._pace.tick
             self.reason = (
                 f"{self.refused} concurrency {_plural('refusal', self.refused)} in {seconds:.0f} s"
                 f" at {seen.at_refusal} in flight"
             )
-            self.refused = 0
+            self.value, self.refused = cut, 0
         self._proven = self.value
+
+    def _wait(self, now: float, *, ours: bool) -> None:
+        """Leave it alone for a while, longer each time that a probe of ours was refused."""
+        pace = self._pace
+        self._highest = max(self._highest, self._proven)
+        if ours and self._hold:
+            # Below what it has been the provider may give it back any minute.
+            lowered = self.value * 10 < 9 * (self.stated or self._highest)
+            longest = pace.longest_hold / 2 if lowered else pace.longest_hold
+            self._hold = min(self._hold * 2, longest)
+            self._highest -= (self._highest - self.value) // 8
+        else:
+            self._hold = pace.hold
+        if ours:
+            self._echo_until = now + 3 * pace.tick
+        self._hold_until = now + self._hold
+        self._step = 1
+        self.holding = True
 
 
 def _plural(word: str, n: int) -> str:

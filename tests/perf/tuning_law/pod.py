@@ -91,6 +91,7 @@ class Pod:
         self._counts = {"arrivals": 0, "completions": 0, "refused": 0}
         self._served = 0.0
         self._told = -1
+        self._every = 1.0
         self._told_at = 0.0
         self._running: set[Request] = set()
         self._refusing: set[Request] = set()
@@ -234,6 +235,7 @@ class Pod:
         self.share = self.queue.limit = quota.share
         self._refused_at = None
         self._rates = (quota.requests_per_minute, quota.tokens_per_minute)
+        self._every = grant.report_every
         self._peers = [peer.address for peer in grant.peers]
         self.report()
         if self.share == 0 and self._peers:
@@ -248,7 +250,7 @@ class Pod:
             self.epoch, self.sequence = epoch, 0
         self.report()
 
-    def look(self, every: float, slowly: float) -> None:
+    def look(self, slowly: float) -> None:
         """Report if it is time."""
         now = self._clock.now
         shape = (len(self.queue.waiting) > 0, self.queue.limit, self.share)
@@ -258,7 +260,7 @@ class Pod:
             or (self.share is not None and self.queue.in_flight >= self.share)
             or self._counts["refused"] != self._told
         )
-        if now - self._told_at >= (every if contended else slowly) - 1e-6:
+        if now - self._told_at >= (self._every if contended else slowly) - 1e-6:
             self._last = shape
             self.report()
 

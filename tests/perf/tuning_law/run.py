@@ -262,8 +262,8 @@ def run(scenario: Scenario, controller: Controller, seed: int, pace: Pace | None
     def look() -> None:
         for pod in fleet.pods.values():
             if pod.alive:
-                pod.look(pace.tick, 5.0 * pace.tick)
-        clock.after(pace.tick / 10, look)
+                pod.look(5.0 * pace.tick)
+        clock.after(pace.tick / 20, look)
 
     clock.at(0.05, each_second)
     if operator is not None:
