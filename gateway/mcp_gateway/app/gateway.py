@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pydantic.alias_generators import to_camel
 
 from mcp_gateway import __version__
 from mcp_gateway.api import ChatRequest, ChatResponse, Logging, MCPGateway, Server, Spec
+from mcp_gateway.app.at_start import changed_in_vain
 from mcp_gateway.app.embedded import ChatStream, chat
 from mcp_gateway.app.picture import (
     account_picture,
     account_samples,
+    listener_samples,
     recording_samples,
     route_picture,
     tracing_samples,
@@ -47,19 +48,6 @@ if TYPE_CHECKING:
     from mcp_gateway.app.link import OperatorLink
 
 log = logging.getLogger(__name__)
-
-_AT_START = (
-    "host",
-    "port",
-    "admin_host",
-    "admin_port",
-    "path",
-    "websocket",
-    "http",
-    "openai",
-    "tls",
-)
-"""Fields of `spec.server` that hold until the process ends."""
 
 
 class Gateway:
@@ -302,8 +290,9 @@ class Gateway:
             from mcp_gateway.app.fleet import Fleet  # noqa: PLC0415
 
             self._fleet = Fleet(self._control, self._metrics)
-        elsewhere = self._fleet.caller if self._fleet is not None else None
-        self._engine = Engine(self._secrets, self._metrics, self._lines, elsewhere)
+        self._engine = self._make_engine()
+        # Before there is a document: the grant of the process before bounds the first one, too.
+        link = self._make_link(self._control) if self._control is not None else None
         await self._bring_into_force(self.document)
         self._metrics.add_source(self._samples)
         if self._listen:
@@ -311,20 +300,36 @@ class Gateway:
                 self.engine, self.document.spec.server, self, secrets=self._secrets
             )
             await self._listeners.start(self._bind)
-        if self._control is not None and self._fleet is not None:
+        if self._fleet is not None and link is not None:
             await self._fleet.start(self._engine, self.document.spec.server.limits)
-            # Loaded only for an operator: a WebSocket server of its own takes 2 MiB.
-            from mcp_gateway.app.link import OperatorLink  # noqa: PLC0415
+            self._link = link
+            await link.start()
 
-            self._link = OperatorLink(
-                self._control,
-                self.document,
-                self.apply,
-                engine=self.engine,
-                metrics=self._metrics,
-                secrets=self._secrets,
-            )
-            await self._link.start()
+    def _make_engine(self) -> Engine:
+        control = self._control
+        return Engine(
+            self._secrets,
+            self._metrics,
+            self._lines,
+            self._fleet.caller if self._fleet is not None else None,
+            in_fleet=control is not None,
+            process=control.pod if control is not None else "",
+        )
+
+    def _make_link(self, control: Control) -> OperatorLink:
+        # Loaded only for an operator: a WebSocket server of its own takes 2 MiB.
+        from mcp_gateway.app.grant_file import GrantFile  # noqa: PLC0415
+        from mcp_gateway.app.link import OperatorLink  # noqa: PLC0415
+
+        return OperatorLink(
+            control,
+            self.document,
+            self.apply,
+            engine=self.engine,
+            metrics=self._metrics,
+            secrets=self._secrets,
+            grants=GrantFile(self.data_dir, control.uid or control.pod),
+        )
 
     async def _bring_into_force(self, document: MCPGateway) -> None:
         spec = await self._simulators.resolve(document.spec)
@@ -356,11 +361,7 @@ class Gateway:
         """Tell people what they changed in vain: it is read at the start only."""
         if self._listeners is None:
             return
-        changed = [
-            f"spec.server.{to_camel(name)}"
-            for name in _AT_START
-            if getattr(server, name) != getattr(self._opened, name)
-        ]
+        changed = changed_in_vain(self._opened, server)
         if changed:
             fields = {"settings": ", ".join(changed)}
             log.warning("read at the start only, restart to change it", extra={"fields": fields})
@@ -390,11 +391,4 @@ class Gateway:
         if spans is not None:
             yield from tracing_samples(spans)
         if self._listeners is not None:
-            listener = self._listeners.stats()
-            http = listener.connections - listener.websockets
-            yield metric.DOWNSTREAM_CONNECTIONS, ("http",), float(http)
-            yield metric.DOWNSTREAM_CONNECTIONS, ("websocket",), float(listener.websockets)
-            yield metric.REQUESTS_IN_FLIGHT, (), float(listener.exchanges)
-            yield metric.DOWNSTREAM_ACCEPTED, ("accepted",), float(listener.accepted)
-            yield metric.DOWNSTREAM_ACCEPTED, ("refused",), float(listener.refused)
-            yield metric.MALFORMED, (), float(listener.malformed)
+            yield from listener_samples(self._listeners.stats())

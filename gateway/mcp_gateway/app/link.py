@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mcp_gateway import __version__
 from mcp_gateway.api import MCPGateway
-from mcp_gateway.api.control import Config, Hello, ProbeResult, Refused, Report
+from mcp_gateway.api.control import Config, Grant, Hello, ProbeResult, Refused, Report
+from mcp_gateway.app.grant_file import GrantFile
+from mcp_gateway.app.granting import Granting
+from mcp_gateway.app.limit_reports import limit_reports, pulse
 from mcp_gateway.app.steering import Control, Steering
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.secrets import SecretReader
@@ -16,6 +19,7 @@ from mcp_gateway.errors import ConfigError
 from mcp_gateway.proxy.engine import Engine
 from mcp_gateway.proxy.probe import probe
 from mcp_gateway.server.control import ControlPort
+from mcp_gateway.server.reporting import Pulse
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway.telemetry.metrics import Registry
 
@@ -33,6 +37,7 @@ class OperatorLink:
         engine: has the accounts that are probed.
         metrics: has the counts that are reported.
         secrets: reads what documents name.
+        grants: keeps the grant in force; the one of the process before is taken up.
 
     Raises:
         ConfigError: a file of the control port is missing or wrong.
@@ -47,6 +52,7 @@ class OperatorLink:
         engine: Engine,
         metrics: Registry,
         secrets: SecretReader,
+        grants: GrantFile,
     ) -> None:
         self._control = control
         self._engine = engine
@@ -59,6 +65,12 @@ class OperatorLink:
             document, apply, refused.add, secrets, follow_secrets=control.owns_document
         )
         self.steering.tell = self._port.tell
+        governor = engine.accounts.governor
+        kept = grants.load()
+        if kept is not None:
+            governor.restore(kept.grant, kept.accounts)
+        self.granting = Granting(governor, self.steering, grants)
+        self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Listen, and follow what is said.
@@ -67,6 +79,7 @@ class OperatorLink:
             OSError: the address cannot be had.
         """
         await self._port.start(self._control.host, self._control.port)
+        self.granting.channels(0)
         self._supervisor.start("follow the operator", self.steering.run)
 
     @property
@@ -77,6 +90,7 @@ class OperatorLink:
 
     async def aclose(self) -> None:
         """Close the channels. Idempotent."""
+        self.granting.close()
         await self._supervisor.aclose()
         await self._port.aclose()
 
@@ -114,7 +128,31 @@ class OperatorLink:
             requests=int(sum(value for _, value in ended)),
             errors=int(sum(value for status, value in ended if status != "ok")),
             since=self._since,
+            epoch=self.steering.epoch,
+            sequence=self.granting.sequence,
+            limits=limit_reports(self._engine.accounts, self._loop.time()),
         )
+
+    def pulse(self) -> Pulse:
+        """See `ControlBackend`."""
+        return pulse(self._engine.accounts.live.values())
+
+    @property
+    def report_every(self) -> float:
+        """See `ControlBackend`."""
+        return self.granting.report_every
+
+    async def grant(self, grant: Grant) -> bool:
+        """See `ControlBackend`."""
+        return await self.granting.take(grant)
+
+    def hear(self) -> None:
+        """See `ControlBackend`."""
+        self.granting.hear()
+
+    def channels(self, count: int) -> None:
+        """See `ControlBackend`."""
+        self.granting.channels(count)
 
     async def probe(self, providers: Sequence[str]) -> list[ProbeResult]:
         """See `ControlBackend`."""

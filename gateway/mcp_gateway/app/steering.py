@@ -38,6 +38,7 @@ class Control:
         host, port: where it listens; port 0 lets the system choose.
         peer_port: where it listens for the other pods of its gateway.
         pod: the pod's name, for the operator to know that it dialed the right one.
+        uid: what tells the pod from one that has its name later; by default its name.
         owns_document: documents come from the operator alone; secrets are followed here.
     """
 
@@ -46,6 +47,7 @@ class Control:
     port: int = PORT
     peer_port: int = PEER_PORT
     pod: str = ""
+    uid: str = ""
     owns_document: bool = False
 
 

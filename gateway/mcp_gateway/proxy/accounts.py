@@ -162,7 +162,12 @@ class Accounts:
 
     def _replace(self, current: Account | None, plan: Plan) -> Account:
         """An account for a plan whose connections cannot be those of `current`."""
-        if current is None or current.identity != plan.identity:
+        by_lane = plan.spec.wire == "glm"
+        if (
+            current is None
+            or current.identity != plan.identity
+            or current.pool.lanes.by_lane != by_lane
+        ):
             return self._make(plan)
         # The same account by another way: what drains and what begins are one to the provider.
         account = self._make(plan, current.pool.lanes)

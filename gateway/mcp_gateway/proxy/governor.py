@@ -100,6 +100,8 @@ class Governor:
         """Take note of a document; its accounts are settled as they come into force."""
         self.governs = self._in_fleet and spec.tuning.mode == "Auto"
         self._replicas = spec.largest_replicas
+        names = {provider.name for provider in spec.providers}
+        self._held = {limit: held for limit, held in self._held.items() if limit[0] in names}
 
     def restore(self, grant: Grant, accounts: Mapping[str, str]) -> None:
         """Go on with the grant of the process before; what that one began is not known.
@@ -134,6 +136,8 @@ class Governor:
         self.silent = False
         for account in self._live.values():
             self.settle(account, spoken=True)
+            warm = [q.warm or 0 for (name, _), (q, _) in self._held.items() if name == account.name]
+            account.pool.keep_warm(sum(warm) if self.governs else 0)
         self._set_peers(grant.peers)
 
     def hear(self) -> None:
@@ -182,6 +186,8 @@ class Governor:
         if self._alone and not self._knows(account):
             self._bootstrapped.add(account.identity)
         account.governed = True
+        if self._applied.get((account.name, ""), (account.identity,))[0] != account.identity:
+            account.fleet = {}  # they hold slots of the account that it was before
         account.pool.lanes.set_unlisted(FIRST_LIMIT, governed=True)
         for model in list(self._models(account)):
             limit = account.name, model
@@ -221,7 +227,7 @@ class Governor:
         quota = self._quota(account, model)
         share = bounds.share
         start = None if share is not None else account.pool.lanes.capacity
-        account.pool.set_share(share, model, governed=True, start=start)
+        account.pool.set_share(share, model, governed=not self.silent, start=start)
         if model and quota is None and model not in account.spec.effective_limits().by_model:
             account.pool.lanes.unpin(model)
         requests, tokens = bounds.requests_per_minute, bounds.tokens_per_minute
@@ -234,8 +240,6 @@ class Governor:
             if quota is not None and (account.name, model) in self._unknown:
                 rates.assume_used(account.loop.time())
         self._unknown.discard((account.name, model))
-        if not model:
-            account.pool.keep_warm((quota.warm or 0) if quota is not None else 0)
 
     def _set_peers(self, peers: Sequence[Peer]) -> None:
         for account in self._live.values():

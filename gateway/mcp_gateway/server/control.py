@@ -30,11 +30,12 @@ from mcp_gateway.api.control import (
     MAX_DOWN,
     MAX_UP,
     PATH,
-    REPORT_EVERY,
     SILENCE,
     SUBPROTOCOL,
     Ack,
     Config,
+    Down,
+    Grant,
     Hello,
     Ping,
     Pong,
@@ -48,6 +49,7 @@ from mcp_gateway.api.control import (
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.watch import FileWatcher
 from mcp_gateway.errors import ConfigError, ProtocolError
+from mcp_gateway.server.reporting import Pulse, Reporter
 from mcp_gateway.server.tls import Certificate
 
 LOGGER = logging.getLogger(__name__)
@@ -74,7 +76,23 @@ class ControlBackend(Protocol):
         """Take a configuration, or refuse it; None where the answer follows by `tell`."""
 
     def report(self) -> Report:
-        """How the requests went so far."""
+        """How the requests went so far, and how the limits are used."""
+
+    def pulse(self) -> Pulse:
+        """What decides whether it is time to report."""
+
+    @property
+    def report_every(self) -> float:
+        """Seconds between two reports while others could care."""
+
+    async def grant(self, grant: Grant) -> bool:
+        """Use what is granted from now on; False where a newer grant was heard."""
+
+    def hear(self) -> None:
+        """The operator said something, whatever it was."""
+
+    def channels(self, count: int) -> None:
+        """So many channels are open now."""
 
     async def probe(self, providers: Sequence[str]) -> list[ProbeResult]:
         """Ask providers for the cheapest thing they have. Never raises."""
@@ -187,6 +205,7 @@ class ControlPort:
 
     async def _serve(self, connection: ServerConnection) -> None:
         self._open.add(connection)
+        self._backend.channels(len(self._open))
         peer = {"fields": {"peer": _peer(connection)}}
         LOGGER.info("control channel opened", extra=peer)
         try:
@@ -195,6 +214,7 @@ class ControlPort:
             pass
         finally:
             self._open.discard(connection)
+            self._backend.channels(len(self._open))
             LOGGER.info("control channel closed", extra=peer)
 
 
@@ -220,12 +240,12 @@ class ControlChannel:
         self._supervisor = Supervisor()
         self._invalid = 0
         self._probing = 0
-        self._told: Report | None = None
+        self._reporter = Reporter(connection.send, backend)
 
     async def run(self) -> None:
         """Greet, then answer until the channel ends."""
         await self._connection.send(self._backend.hello().encode())
-        self._supervisor.start("report", self._keep_reporting, restart=False)
+        self._supervisor.start("report", self._reporter.run, restart=False)
         try:
             await self._listen()
         except TimeoutError:
@@ -246,18 +266,22 @@ class ControlChannel:
                     await self._connection.close(1008, "too many invalid messages")
                     return
                 continue
+            self._backend.hear()
             await self._answer(message)
 
-    async def _answer(self, message: Config | Probe | Ping | None) -> None:
+    async def _answer(self, message: Down | None) -> None:
         match message:
             case Ping():
                 # The counts go first: who pings may be about to compare them.
-                await self._report()
+                await self._reporter.tell_news()
                 await self._connection.send(Pong().encode())
             case Config():
                 answer = self._backend.offer(message)
                 if answer is not None:
                     await self._connection.send(answer.encode())
+            case Grant():
+                if await self._backend.grant(message):
+                    await self._reporter.tell()
             case Probe():
                 await self._probe(message)
             case None:
@@ -273,18 +297,6 @@ class ControlChannel:
         results = await self._backend.probe(question.providers)
         with suppress(ConnectionClosed):
             await self._connection.send(Probed(id=question.id, results=results).encode())
-
-    async def _keep_reporting(self) -> None:
-        with suppress(ConnectionClosed):
-            while True:
-                await self._report()
-                await asyncio.sleep(REPORT_EVERY)
-
-    async def _report(self) -> None:
-        report = self._backend.report()
-        if report != self._told:
-            self._told = report
-            await self._connection.send(report.encode())
 
 
 _QUIET = logging.getLogger("mcp_gateway.server.control.wire")

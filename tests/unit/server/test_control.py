@@ -21,6 +21,7 @@ from mcp_gateway.api.control import (
     SILENCE,
     Ack,
     Config,
+    Grant,
     Hello,
     Ping,
     Probe,
@@ -30,6 +31,7 @@ from mcp_gateway.api.control import (
 )
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.server.control import MAX_CHANNELS, MAX_INVALID, ControlChannel, ControlPort
+from mcp_gateway.server.reporting import Pulse
 
 
 class Backend:
@@ -41,6 +43,13 @@ class Backend:
         self.requests = 0
         self.probe_takes = 0.0
         self.probes: list[Sequence[str]] = []
+        self.grants: list[Grant] = []
+        self.takes = True
+        self.heard = 0
+        self.contended = False
+        self.state = 0
+        self.report_every = 1.0
+        self.open: list[int] = []
 
     def hello(self) -> Hello:
         return Hello(pod="web-1", generation=3)
@@ -51,6 +60,19 @@ class Backend:
 
     def report(self) -> Report:
         return Report(requests=self.requests, errors=0, since=1.0)
+
+    def pulse(self) -> Pulse:
+        return Pulse(self.contended, self.state)
+
+    async def grant(self, grant: Grant) -> bool:
+        self.grants.append(grant)
+        return self.takes
+
+    def hear(self) -> None:
+        self.heard += 1
+
+    def channels(self, count: int) -> None:
+        self.open.append(count)
 
     async def probe(self, providers: Sequence[str]) -> list[ProbeResult]:
         self.probes.append(providers)
