@@ -10,9 +10,10 @@ from pathlib import Path
 from mcp_gateway.api import Recording as RecordingSpec
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import Overloaded
+from mcp_gateway.recording.destination import Credential
 from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.recorder import Recorder
-from mcp_gateway.recording.setup import build, spool_path
+from mcp_gateway.recording.setup import build, credential, spool_path
 from mcp_gateway.recording.stats import DropReason, RecorderStats
 
 CHANGE = 0.5
@@ -43,7 +44,7 @@ class Recording:
         self._held: list[Record] | None = None
         self._changed = asyncio.Event()
         self._changed.set()
-        self._key = ""
+        self._credential: Credential | None = None
         self._lost = 0
 
     @property
@@ -90,7 +91,7 @@ class Recording:
             ConfigError: the spool cannot be used; what was in force before is so again.
         """
         if spec == self._spec:
-            self._follow_key(spec)
+            self._follow_credential(spec)
             return
         before, self._spec = self._spec, None
         previous, self._recorder = self._recorder, None
@@ -127,20 +128,20 @@ class Recording:
     async def _open(self, spec: RecordingSpec) -> None:
         recorder = self._build(spec)
         if recorder is not None:
-            self._key = self._read_key(spec)
+            self._credential = self._read_credential(spec)
             await recorder.start()
             for record in self._held or ():
                 recorder.put(record)
         self._spec, self._recorder = spec, recorder
 
-    def _follow_key(self, spec: RecordingSpec) -> None:
-        key = self._read_key(spec)
-        if key != self._key and self._recorder is not None:
-            self._key = key
-            self._recorder.credential_changed(key)
+    def _follow_credential(self, spec: RecordingSpec) -> None:
+        found = self._read_credential(spec)
+        if found is not None and found != self._credential and self._recorder is not None:
+            self._credential = found
+            self._recorder.credential_changed(found)
 
-    def _read_key(self, spec: RecordingSpec) -> str:
-        return self._secrets.read(spec.supabase.key) if spec.supabase is not None else ""
+    def _read_credential(self, spec: RecordingSpec) -> Credential | None:
+        return credential(spec.supabase, self._secrets.read) if spec.supabase is not None else None
 
     def _build(self, spec: RecordingSpec) -> Recorder | None:
         return build(

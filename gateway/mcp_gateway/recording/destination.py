@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -62,6 +63,19 @@ class Rejected(Undelivered):
     """At least one record of the batch breaks a rule of the destination, and always will."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What opens the destination.
+
+    Attributes:
+        key: says who is calling.
+        api_key: opens the front door where `key` does not; None where it does.
+    """
+
+    key: str = field(repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+
 class Destination(Protocol):
     """Where records go. Called by several threads at once."""
 
@@ -74,8 +88,8 @@ class Destination(Protocol):
             Undelivered: as its subclasses say. Some of the batch may have been stored.
         """
 
-    def credential_changed(self, key: str) -> None:
-        """Use another key from the next call on."""
+    def credential_changed(self, credential: Credential) -> None:
+        """Use another credential from the next call on."""
 
     def close(self) -> None:
         """Close connections. Idempotent."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_gateway.errors import Overloaded
+from mcp_gateway.recording.destination import Credential
 from mcp_gateway.recording.encode import RecordEncoder
 from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.shipper import Shipper
@@ -204,10 +205,10 @@ class Recorder:
         await written
         late.cancel()
 
-    def credential_changed(self, key: str) -> None:
-        """Ship with another key from now on."""
+    def credential_changed(self, credential: Credential) -> None:
+        """Ship with another credential from now on."""
         if self._shipper is not None:
-            self._shipper.credential_changed(key)
+            self._shipper.credential_changed(credential)
 
     def stats(self) -> RecorderStats:
         """The state now; cheap."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from mcp_gateway.api.recording import Recording, RedactRule, Supabase
 from mcp_gateway.api.secret import SecretSource
 from mcp_gateway.errors import ConfigError
-from mcp_gateway.recording.destination import Destination
+from mcp_gateway.recording.destination import Credential, Destination
 from mcp_gateway.recording.encode import RecordEncoder
 from mcp_gateway.recording.recorder import Recorder, RecorderSettings
 from mcp_gateway.recording.redact import Redactor, expressions
@@ -98,18 +98,28 @@ def _shipper(supabase: Supabase, read_secret: ReadSecret) -> Shipper:
             "recording.supabase: the package supabase is missing:"
             " install it with: pip install 'mcp-gateway[supabase]'"
         )
-    key = read_secret(supabase.key).strip()
-    api_key = read_secret(supabase.api_key).strip() if supabase.api_key is not None else None
+    opens = credential(supabase, read_secret)
     settings = ShipperSettings(
         batch=supabase.batch,
         concurrency=supabase.concurrency,
         interval=supabase.interval,
         max_backoff=supabase.max_backoff,
     )
-    return Shipper(settings, lambda: _connect(supabase, key, api_key))
+    return Shipper(settings, lambda: _connect(supabase, opens))
 
 
-def _connect(supabase: Supabase, key: str, api_key: str | None) -> Destination:
+def credential(supabase: Supabase, read_secret: ReadSecret) -> Credential:
+    """What opens the database now.
+
+    Raises:
+        ConfigError: a secret is missing.
+    """
+    key = read_secret(supabase.key).strip()
+    api_key = read_secret(supabase.api_key).strip() if supabase.api_key is not None else None
+    return Credential(key, api_key)
+
+
+def _connect(supabase: Supabase, opens: Credential) -> Destination:
     # Here and not above: loading the client library costs 20 MiB and a second of a core.
     from mcp_gateway.recording.supabase import (  # noqa: PLC0415
         SupabaseDestination,
@@ -119,8 +129,8 @@ def _connect(supabase: Supabase, key: str, api_key: str | None) -> Destination:
     return SupabaseDestination(
         SupabaseSettings(
             url=supabase.url,
-            key=key,
-            api_key=api_key,
+            key=opens.key,
+            api_key=opens.api_key,
             table=supabase.table,
             timeout=supabase.timeout,
         )

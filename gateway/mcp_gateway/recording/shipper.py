@@ -20,6 +20,7 @@ from typing import Protocol
 from mcp_gateway.concurrency.backoff import Backoff
 from mcp_gateway.recording.delivery import deliver
 from mcp_gateway.recording.destination import (
+    Credential,
     Destination,
     Misconfigured,
     TooLarge,
@@ -97,7 +98,8 @@ class Shipper:
         self._settings = settings
         self._connect = connect
         self._destination: Destination | None = None
-        self._key: str | None = None
+        self._credential: Credential | None = None
+        self._in_use: Credential | None = None
         self._stopping = threading.Event()
         self._nudged = threading.Event()
         self._until = 0.0
@@ -129,9 +131,9 @@ class Shipper:
         )
         self._thread.start()
 
-    def credential_changed(self, key: str) -> None:
-        """Use another key from the next call on, and try it at once."""
-        self._key = key
+    def credential_changed(self, credential: Credential) -> None:
+        """Use another credential from the next call on, and try it at once."""
+        self._credential = credential
         self._nudged.set()
 
     def drain(self, until: float) -> None:
@@ -170,6 +172,8 @@ class Shipper:
         reader = SpoolReader(spool)
         try:
             self._destination = self._connect()
+            # It was made with the credential of the start; the newest is given to it again.
+            self._in_use = None
             self._check()
             while not self._over():
                 outcome = self._round(reader, spool, progress)
@@ -266,9 +270,10 @@ class Shipper:
     def _send(self, bodies: Sequence[str]) -> None:
         destination = self._destination
         assert destination is not None, "connected before anything is sent"
-        key, self._key = self._key, None
-        if key is not None:
-            destination.credential_changed(key)
+        newest = self._credential
+        if newest is not None and newest is not self._in_use:
+            destination.credential_changed(newest)
+            self._in_use = newest
         try:
             destination.send(bodies)
         except TooLarge:

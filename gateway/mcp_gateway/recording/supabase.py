@@ -17,6 +17,7 @@ from supabase import Client, ClientOptions, PostgrestAPIError, SupabaseException
 
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.recording.destination import (
+    Credential,
     Misconfigured,
     Rejected,
     TooLarge,
@@ -87,9 +88,10 @@ class SupabaseDestination:
         except SupabaseException as error:
             raise ConfigError(f"recording.supabase: {error}") from error
 
-    def credential_changed(self, key: str) -> None:
-        """Use another key from the next call on."""
-        self._settings = replace(self._settings, key=key.strip())
+    def credential_changed(self, credential: Credential) -> None:
+        """Use another credential from the next call on."""
+        key, api_key = credential.key, credential.api_key
+        self._settings = replace(self._settings, key=key, api_key=api_key)
         self._client = self._connect()
 
     def close(self) -> None:

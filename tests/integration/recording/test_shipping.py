@@ -16,6 +16,7 @@ from tests.support.postgrest import Fault, Project
 from tests.support.recording import record, shipping_recorder, until
 
 from mcp_gateway.recording.archive import Archive, Question
+from mcp_gateway.recording.destination import Credential
 from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.recorder import Recorder
 from mcp_gateway.recording.supabase import SupabaseDestination
@@ -283,7 +284,7 @@ async def test_rotated_key_is_used_from_the_next_call_on(project: Project, spool
     await asyncio.to_thread(project.rotate_secret, "another secret, long enough for the algorithm")
     recording.put(record(2))
     await until(lambda: "key was not accepted" in problem(recording), "the old key is refused")
-    recording.credential_changed(project.key("mcp_gateway_writer"))
+    recording.credential_changed(Credential(project.key("mcp_gateway_writer"), project.key("anon")))
     await until(lambda: shipped(recording) == 2, "the second record arrives")
     assert recording.stats().degraded == ""
     await recording.aclose()

@@ -43,7 +43,7 @@ def examples() -> list[Any]:
 @pytest.mark.parametrize("text", examples())
 def test_an_example_is_good(text: str) -> None:
     shown = yaml.safe_load(text)
-    spec = {"auth": {"anonymous": True}, "providers": providers(shown["spec"])}
+    spec: dict[str, Any] = {"auth": {"anonymous": True}, "providers": providers(shown["spec"])}
     spec |= shown["spec"]
     spec["server"] = {"host": "127.0.0.1", **spec.get("server", {})}
     whole = {

@@ -11,6 +11,7 @@ from tests.support.recording import record, recorder_settings, until
 
 from mcp_gateway.errors import ConfigError, Overloaded
 from mcp_gateway.recording.archive import Archive, Question
+from mcp_gateway.recording.destination import Credential
 from mcp_gateway.recording.recorder import Recorder
 
 
@@ -172,7 +173,7 @@ async def test_spool_of_another_process_is_a_mistake_of_the_document(path: Path)
 
 async def test_key_of_a_recorder_that_ships_nothing_changes_nothing(path: Path) -> None:
     recorder = Recorder(recorder_settings(), path)
-    recorder.credential_changed("new")
+    recorder.credential_changed(Credential("new"))
     assert recorder.stats().shipper is None
 
 

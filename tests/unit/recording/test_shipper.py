@@ -13,6 +13,7 @@ import pytest
 from tests.support.recording import spool_settings
 
 from mcp_gateway.recording.destination import (
+    Credential,
     Misconfigured,
     Rejected,
     TooLarge,
@@ -32,7 +33,7 @@ class Remote:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
-        self.keys: list[str] = []
+        self.keys: list[Credential] = []
         self.closed = 0
         self.error: Callable[[Sequence[str]], Exception | None] = lambda bodies: None
         self._lock = threading.Lock()
@@ -44,8 +45,8 @@ class Remote:
         with self._lock:
             self.calls.append(list(bodies))
 
-    def credential_changed(self, key: str) -> None:
-        self.keys.append(key)
+    def credential_changed(self, credential: Credential) -> None:
+        self.keys.append(credential)
 
     def close(self) -> None:
         self.closed += 1
@@ -60,8 +61,12 @@ class Log:
 
     def __init__(self) -> None:
         self.entries: list[Progress] = []
+        self.fails: Exception | None = None
 
     def advance(self, progress: Progress) -> None:
+        fails, self.fails = self.fails, None
+        if fails is not None:
+            raise fails
         self.entries.append(progress)
 
     @property
@@ -231,11 +236,39 @@ def test_new_key_is_used_at_once(tmp_path: Path) -> None:
     scene.put(1)
     scene.start()
     scene.until(lambda: scene.stats.failures == 1)
-    scene.shipper.credential_changed("new")
+    new = Credential("new", "publishable")
+    scene.shipper.credential_changed(new)
     scene.until(lambda: scene.log.watermark == 1)
-    assert scene.remote.keys == ["new"]
+    assert scene.remote.keys == [new]
     scene.end()
     scene.spool.close()
+
+
+def test_new_key_is_used_again_after_a_failure_that_nobody_thought_of(scene: Scene) -> None:
+    # Each destination is made with the key of the start, and knows another only if it is told.
+    remotes: list[Remote] = []
+
+    def connect() -> Remote:
+        remotes.append(Remote())
+        return remotes[-1]
+
+    scene.shipper = Shipper(
+        ShipperSettings(batch=10, concurrency=1, interval=0.01, max_backoff=0.02), connect
+    )
+    scene.put(1)
+    scene.start()
+    scene.until(lambda: scene.log.watermark == 1)
+    new = Credential("new")
+    scene.shipper.credential_changed(new)
+    scene.put(2)
+    scene.until(lambda: scene.log.watermark == 2)
+    assert remotes[0].keys == [new]
+    scene.log.fails = RuntimeError("out of the blue")
+    scene.put(3)
+    scene.until(lambda: len(remotes) == 2)
+    scene.put(4)
+    scene.until(lambda: scene.log.watermark == 4)
+    assert remotes[1].keys == [new]
 
 
 def test_surprise_does_not_end_the_shipping(scene: Scene) -> None:
