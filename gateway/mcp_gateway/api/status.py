@@ -117,13 +117,13 @@ class LimitStatus(Observed):
     warm: Number | None = None
     """Connections worth keeping open, over all pods."""
 
-    state: Word = ""
+    state: Word | None = None
     """What the tuner does: `Idle`, `Probing`, `Holding`, `Full`, `Frozen`, `Listening`."""
 
-    reason: Text = ""
+    reason: Text | None = None
     """Why the ceiling is what it is, in a sentence."""
 
-    shares: Annotated[list[Share], Field(max_length=64)] = Field(default=[])
+    shares: Annotated[list[Share], Field(max_length=64)] | None = None
     """What each pod may have in flight; the largest ones where there are many."""
 
     requests_per_minute: RateStatus | None = None
@@ -135,7 +135,7 @@ class LimitStatus(Observed):
     recommendation: Recommendation | None = None
     """What the tuner would do, in mode `Recommend`."""
 
-    changes: Annotated[list[CeilingChange], Field(max_length=10)] = Field(default=[])
+    changes: Annotated[list[CeilingChange], Field(max_length=10)] | None = None
     """The last changes of the ceiling, the oldest first. A new leader goes on from here."""
 
 
@@ -158,9 +158,11 @@ class ProviderStatus(LimitStatus):
     message: Text = ""
     """What the last probe found."""
 
-    by_model: Annotated[
-        list[ModelStatus], Field(max_length=64, json_schema_extra=list_by("model"))
-    ] = Field(default=[])
+    # None where there are none: what an API server fills in would differ from what was written.
+    by_model: (
+        Annotated[list[ModelStatus], Field(max_length=64, json_schema_extra=list_by("model"))]
+        | None
+    ) = None
     """The limits of models, where the provider limits every model by itself."""
 
 

@@ -120,7 +120,7 @@ def providers(
     names = dict.fromkeys([*probed, *sorted(facts.view.limits)])
     return [
         {
-            **probed.get(name, {"name": name}),
+            **probed.get(name, {"name": name, "message": ""}),
             **limits.shown(
                 facts.view.limits.get(name, ()), old.get(name, {}), facts.mode, settling=settling
             ),
