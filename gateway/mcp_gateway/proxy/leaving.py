@@ -6,6 +6,10 @@ key goes on counting against the former account until it ends.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_Key = TypeVar("_Key")
+
 
 class AtProvider:
     """Counts requests that were sent and have not ended.
@@ -27,11 +31,11 @@ class AtProvider:
         if identity == self.identity:
             return
         for model, count in self._sent.items():
-            if count:
-                key = self.identity, model
-                self.leaving[key] = self.leaving.get(key, 0) + count
-        self._sent.clear()
+            self.leaving[self.identity, model] = count
         self.identity = identity
+        # An account that was left may come back before all of its requests have ended.
+        returning = [key for key in self.leaving if key[0] == identity]
+        self._sent = {key[1]: self.leaving.pop(key) for key in returning}
 
     def began(self, model: str) -> str:
         """A request is sent, under the limit of a model or none; the account it counts against."""
@@ -41,11 +45,14 @@ class AtProvider:
     def ended(self, identity: str, model: str) -> None:
         """A request ended that was sent on this account."""
         if identity == self.identity:
-            self._sent[model] -= 1
-            return
-        key = identity, model
-        left = self.leaving.get(key, 0) - 1
-        if left > 0:
-            self.leaving[key] = left
+            _count_down(self._sent, model)
         else:
-            self.leaving.pop(key, None)
+            _count_down(self.leaving, (identity, model))
+
+
+def _count_down(counts: dict[_Key, int], key: _Key) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
