@@ -142,3 +142,8 @@ class Exchange(Struct):
     kept: Kept = METADATA
     events: list[bytes] = []
     trace: Trace | None = None
+
+    @property
+    def pod(self) -> str:
+        """The pod that made the last attempt, where it was not this one."""
+        return self.attempts[-1].pod if self.attempts else ""

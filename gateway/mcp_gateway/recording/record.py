@@ -20,6 +20,7 @@ class Try(msgspec.Struct, gc=False, omit_defaults=True):
         queue_ms, upstream_ms: waiting for a connection, and on the wire.
         outcome: `ok` or an error's class name.
         status: HTTP status of the provider's answer, 0 where there was none.
+        pod: the pod of the gateway that made it, where it was not the one that took the request.
     """
 
     provider: str
@@ -28,6 +29,7 @@ class Try(msgspec.Struct, gc=False, omit_defaults=True):
     upstream_ms: float = 0.0
     outcome: str = "ok"
     status: int = 0
+    pod: str = ""
 
 
 class Record(msgspec.Struct, gc=False, omit_defaults=True):

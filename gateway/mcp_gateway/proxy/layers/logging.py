@@ -39,6 +39,7 @@ class ExchangeLine(msgspec.Struct, omit_defaults=True):
     provider: str = ""
     model: str = ""
     attempts: int = 0
+    pod: str = ""
     queue_ms: float = 0.0
     upstream_ms: float = 0.0
     first_token_ms: float = 0.0
@@ -96,6 +97,7 @@ class LoggingLayer:
             exchange.provider,
             exchange.model,
             len(exchange.attempts),
+            exchange.pod,
             milliseconds(exchange.queued),
             milliseconds(exchange.upstream),
             milliseconds(first) if first is not None else 0.0,

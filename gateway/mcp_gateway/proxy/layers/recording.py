@@ -96,7 +96,7 @@ class RecordingLayer:
         if error is not None:
             record.error = type(error).__name__
             record.error_message = str(error)[:MAX_ERROR]
-        if error is not None or record.attempts > 1:
+        if error is not None or record.attempts > 1 or exchange.pod:
             record.tries = [
                 Try(
                     a.provider,
@@ -105,6 +105,7 @@ class RecordingLayer:
                     milliseconds(a.upstream),
                     a.outcome,
                     a.status,
+                    a.pod,
                 )
                 for a in exchange.attempts
             ]

@@ -54,6 +54,18 @@ async def test_the_line_says_what_was_asked_who_answered_and_where_the_time_went
     assert (line["request_id"], line["traceparent"]) == ("7", "00-ab-cd-01")
 
 
+async def test_the_line_names_the_pod_that_made_the_attempt_where_it_was_another() -> None:
+    async def elsewhere(exchange: Exchange) -> ChatAnswer:
+        made = await answer(exchange)
+        exchange.attempts[-1].pod = "web-3"
+        return made
+
+    (line,) = await logged(elsewhere)
+    assert line["pod"] == "web-3"
+    (line,) = await logged(answer)
+    assert "pod" not in line
+
+
 async def test_nobodys_words_are_logged_unless_asked_for() -> None:
     (line,) = await logged(answer)
     assert "Hello!" not in str(line)

@@ -64,6 +64,17 @@ async def test_a_record_says_what_happened() -> None:
     assert record.prompt_tokens == 3
 
 
+async def test_a_record_names_the_pod_that_made_the_attempt_where_it_was_another() -> None:
+    async def elsewhere(exchange: Exchange) -> ChatAnswer:
+        exchange.attempts.append(Attempt("kimi", "kimi-k2", pod="web-3"))
+        return ChatAnswer(b"{}")
+
+    shelf = Shelf()
+    await RecordingLayer(shelf, sync=False)(chat_exchange(), elsewhere)
+    (record,) = shelf.records
+    assert (record.attempts, [attempt.pod for attempt in record.tries]) == (1, ["web-3"])
+
+
 async def test_content_is_kept_only_where_it_is_asked_for() -> None:
     record = await recorded(chat_exchange())
     assert (record.request, record.response) == (None, None)
