@@ -168,7 +168,7 @@ class Tuning:
     def _show(self, decision: Decision, now: float) -> None:
         found: dict[str, dict[str, tuple[LimitView, ...]]] = {}
         for (gateway, provider), views in decision.views.items():
-            found.setdefault(gateway, {})[provider] = tuple(views)
+            found.setdefault(gateway, {})[provider] = one_of_each(views)
         for key, group in self._groups.items():
             views_of = self.views[key] = found.get(str(key), {})
             publication = self._publications.setdefault(key, Publication())
@@ -184,6 +184,20 @@ class Tuning:
             )
             for view in views
         )
+
+
+def one_of_each(views: Sequence[LimitView]) -> tuple[LimitView, ...]:
+    """One view of each model: while a credential is replaced, of the account that most pods use."""
+    found: dict[str, LimitView] = {}
+    for view in views:
+        other = found.get(view.model)
+        if other is None or _weight(view) >= _weight(other):
+            found[view.model] = view
+    return tuple(found.values())
+
+
+def _weight(view: LimitView) -> tuple[int, int]:
+    return len(view.shares), view.in_flight + view.waiting
 
 
 class Publication:

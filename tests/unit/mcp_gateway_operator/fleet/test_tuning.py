@@ -12,11 +12,18 @@ import pytest
 from tests.unit.mcp_gateway_operator.fleet.network import KEY, FakePod, Network, document
 
 from mcp_gateway.api import AccountLimits
-from mcp_gateway.api.control import Grant, Message, Ping, Pong, Report
+from mcp_gateway.api.control import Config, Grant, Message, Ping, Pong, Report
 from mcp_gateway.api.quota import LimitReport
 from mcp_gateway_operator.facts import FleetView, Key, Term
 from mcp_gateway_operator.fleet import PodFleet
-from mcp_gateway_operator.fleet.tuning import HURRY, LIVE, PROMPT, Publication, urgent
+from mcp_gateway_operator.fleet.tuning import (
+    HURRY,
+    LIVE,
+    PROMPT,
+    Publication,
+    one_of_each,
+    urgent,
+)
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.tuning import AccountSpec, Change, LimitView, Pace
 
@@ -60,7 +67,11 @@ class TunedPod(FakePod):
             return [self.report]
         if isinstance(message, Ping):
             return [Pong()]
-        return super().answer(message)
+        answers = super().answer(message)
+        if isinstance(message, Config):
+            self.count()
+            answers.append(self.report)  # which carries the epoch that it has just heard
+        return answers
 
     def count(self) -> None:
         """Bring its report up to date."""
@@ -314,6 +325,13 @@ def test_what_comes_and_goes_between_two_looks_is_not_shown() -> None:
     assert publication.take(view(), 100.0)
     assert not publication.take(view(in_flight=9), 101.0)
     assert not publication.take(view(), 110.0)
+
+
+def test_while_a_key_is_replaced_the_account_that_most_pods_use_is_shown() -> None:
+    (old,) = view(account="old", shares={"a": 1, "b": 1})["kimi"]
+    (new,) = view(account="new", shares={"c": 1})["kimi"]
+    (other,) = view(model="glm-5")["kimi"]
+    assert one_of_each([new, other, old]) == (old, other)
 
 
 async def test_changes_are_dated(leader: Leader) -> None:
