@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from mcp_gateway.api.control import MAX_DOWN, Grant
 
 log = logging.getLogger(__name__)
@@ -67,7 +65,7 @@ class GrantFile:
                 return None
             accounts = {str(name): str(account) for name, account in kept["accounts"].items()}
             return Kept(Grant.model_validate(kept["grant"]), accounts)
-        except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as exc:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
             self._complain("the grant of the process before is no grant", exc)
             return None
 

@@ -114,7 +114,9 @@ class Rig:
         loop = asyncio.get_running_loop()
         self.task = loop.create_task(channel.run(), name="channel")
 
-    async def say(self, *messages: Config | Probe | Ping | str, settle: float = 0.01) -> None:
+    async def say(
+        self, *messages: Config | Grant | Probe | Ping | str, settle: float = 0.01
+    ) -> None:
         for message in messages:
             text = message if isinstance(message, str) else message.encode()
             self.connection.inbox.put_nowait(text)
@@ -158,6 +160,19 @@ async def test_counts_are_sent_when_they_changed_and_before_the_answer_to_a_ping
     rig.backend.requests = 2
     await asyncio.sleep(REPORT_EVERY)
     assert rig.connection.types()[5:] == ["report"]
+    await rig.end()
+
+
+async def test_a_grant_that_is_taken_is_answered_at_once_by_a_report() -> None:
+    rig = Rig()
+    grant = Grant(epoch=1, sequence=1)
+    await rig.say(grant)
+    assert rig.backend.grants == [grant]
+    assert rig.connection.types()[2:] == ["report"]
+    rig.backend.takes = False
+    await rig.say(grant, Ping())
+    assert rig.connection.types()[3:] == ["pong"]
+    assert rig.backend.heard == 3
     await rig.end()
 
 
