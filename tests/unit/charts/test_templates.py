@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 import yaml
 from tests.support import install_manifest
 from tests.support.cached_install import CACHE
+from tests.support.process import ROOT
 
 pytestmark = pytest.mark.skipif(
     not any(CACHE.glob("kubernetes/control-plane-*/helm")), reason="helm is not built yet"
 )
+
+BOARDS = ROOT / "manifests" / "dashboards"
 
 
 def rendered(*arguments: str) -> list[dict[str, Any]]:
@@ -128,3 +132,43 @@ def test_optional_parts() -> None:
     assert spec["nodeSelector"] == {"disk": "ssd"}
     assert spec["tolerations"] == [{"operator": "Exists"}]
     assert "--workers=2" in spec["containers"][0]["args"]
+
+
+def test_dashboards_and_alerts_where_they_are_asked_for() -> None:
+    assert not {"ConfigMap", "PrometheusRule"} & {thing["kind"] for thing in rendered()}
+    things = rendered(
+        "--set", "monitoring.dashboards.enabled=true,monitoring.dashboards.labels.team=a",
+        "--set", "monitoring.rules.enabled=true,monitoring.rules.objective=0.995",
+        "--set", "monitoring.rules.runbooks=https://r.example/,monitoring.rules.labels.team=a",
+    )  # fmt: skip
+    boards = of(things, "ConfigMap")
+    assert len(boards) == 4
+    for board in boards:
+        labels = board["metadata"]["labels"]
+        assert (labels["grafana_dashboard"], labels["team"]) == ("1", "a")
+        ((file, text),) = board["data"].items()
+        name = file.removeprefix("mcp-gateway-")
+        assert json.loads(text) == json.loads((BOARDS / name).read_text(encoding="utf-8"))
+    (rule,) = of(things, "PrometheusRule")
+    assert rule["metadata"]["labels"]["team"] == "a"
+    budget, *_, own = rule["spec"]["groups"]
+    assert "(1 - 0.995)" in budget["rules"][0]["expr"]
+    assert "OBJECTIVE" not in budget["rules"][0]["expr"]
+    assert 'namespace="system"' in own["rules"][0]["expr"]
+    for group in rule["spec"]["groups"]:
+        for each in group["rules"]:
+            link = each["annotations"]["runbook_url"]
+            assert link == f"https://r.example/{each['alert']}.md"
+
+
+def test_alerts_of_the_operator_alone() -> None:
+    only = "monitoring.rules.enabled=true,monitoring.rules.gateways=false"
+    (rule,) = of(rendered("--set", only), "PrometheusRule")
+    assert [group["name"] for group in rule["spec"]["groups"]] == ["mcp-gateway-operator"]
+
+
+@pytest.mark.parametrize("objective", ["1", "0.5", "high", "0.9x"])
+def test_an_objective_that_is_none_is_refused(objective: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        rendered("--set", f"monitoring.rules.objective={objective}")
+    assert "objective" in refused.value.stderr
