@@ -192,6 +192,13 @@ PROCESS = (
         Query(f"sum by (pod) ({series(metric.CONFIG_REFUSED)})", "refused by {{pod}}"),
         unit="short",
     ),
+    graph(
+        "Spans of traces",
+        "Where the document asks for traces: `failed` is a receiver that does not take them, "
+        "`dropped` one that is too slow. Requests are not affected.",
+        Query(total(rate(metric.SPANS), "outcome"), "{{outcome}}"),
+        unit="ops",
+    ),
 )
 
 

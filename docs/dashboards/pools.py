@@ -89,7 +89,7 @@ ACCOUNT = (
         span=16,
     ),
     graph(
-        "Waiting",
+        "Waiting for the account",
         "Requests that wait, as the operator sees them. Waiting while *in flight* is well under "
         "*granted* means that the shares are in the wrong pods, for a second or two at most.",
         Query(limit("waiting"), LIMIT),
@@ -171,6 +171,13 @@ PODS = (
         ),
         unit="s",
         steps=((None, GREEN), (5, ORANGE)),
+    ),
+    graph(
+        "Attempts by way of another pod",
+        "More pods than slots: a pod without one sends the attempt to a pod that has. `out` and "
+        "`in` are the two sides of it; `elsewhere` found no slot there and was tried again.",
+        Query(total(rate(metric.HOPS), "direction", "outcome"), "{{direction}} {{outcome}}"),
+        unit="reqps",
     ),
     graph(
         "Connections",
