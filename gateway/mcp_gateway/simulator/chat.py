@@ -126,10 +126,8 @@ class Answer:
             self.reasoning = [text.bare(word) for word in _words(REASONING)]
         limit = chat.limit
         cut = limit is not None and limit < length
-        self.tokens = text.compose(chat.prompt, limit if limit is not None and cut else length)
+        self.tokens = text.compose(chat.prompt, length)[: limit if cut else None]
         self._finish = b'"length"' if cut else b'"stop"'
-        if not cut:
-            self.tokens[-1] = self.tokens[-1].rstrip(b".,;") + b"."
         if self._tool is not None:
             self.tokens = [text.bare(_arguments(self._tool, chat.prompt))]
             self._finish = b'"tool_calls"'
