@@ -16,6 +16,7 @@ from mcp_gateway import __version__
 from mcp_gateway.cli import terminal
 
 _MESSAGE = "Hello!"
+_ALL = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - to tell of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Facts:
         needs_key: clients must send a key.
         model: a model to try, and `provider`, who has it; empty where none is known.
         program: how this command is called from the folder it was started in.
+        everywhere: clients on other machines reach it too, at every address of this one.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Facts:
     model: str = ""
     provider: str = ""
     program: str = "mcp-gateway"
+    everywhere: bool = False
+
+
+def on_all_addresses(url: str) -> bool:
+    """Tell whether a listener's URL stands for every address of this machine."""
+    return urlsplit(url).hostname in _ALL
 
 
 def reachable(url: str) -> str:
@@ -57,7 +65,7 @@ def reachable(url: str) -> str:
     A listener on all addresses has none that could be called: loopback stands in.
     """
     parts = urlsplit(url)
-    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(parts.hostname or "")  # noqa: S104
+    loopback = _ALL.get(parts.hostname or "")
     if loopback is None:
         return url
     return parts._replace(netloc=f"{loopback}:{parts.port}").geturl()
@@ -87,6 +95,7 @@ def as_text(facts: Facts, stream: TextIO) -> str:
         "MCP WebSocket": facts.websocket,
         "MCP HTTP": facts.http,
         "OpenAI API": facts.openai,
+        "Listens on": _listens_line(facts),
         "Admin page": facts.admin,
         "Operator": facts.control,
         "Other pods": facts.peer,
@@ -105,6 +114,14 @@ def as_text(facts: Facts, stream: TextIO) -> str:
 def commands(facts: Facts) -> list[str]:
     """Return command lines that work against this gateway as it is."""
     return [command for command in (_curl(facts), _call(facts)) if command]
+
+
+def _listens_line(facts: Facts) -> str:
+    url = facts.websocket or facts.http or facts.openai
+    if not (facts.everywhere and url):
+        return ""
+    port = urlsplit(url).port
+    return f"all addresses of this machine, port {port}: others reach it too"
 
 
 def _key_line(facts: Facts) -> str:

@@ -40,6 +40,11 @@ Add this line to the Secret or file that spec.auth.apiKeys names:
 or run the command with --append FILE. The key itself is on stdout and is not kept anywhere."""
 
 
+_ANOTHER = """\
+{file} had a key for {name} already, and both are good now, with the same name in logs and limits.
+When {name} uses the new one, take the former line out."""
+
+
 def register(commands: Any) -> None:
     """Add the command to the command line."""
     group = commands.add_parser(
@@ -82,8 +87,11 @@ def execute(args: argparse.Namespace) -> int:
         client_keys.parse(line)  # as the gateway will
     except ConfigError as exc:
         raise ConfigError(str(exc).removeprefix("client keys: line 1: ")) from exc
+    others = _others(args.append, args.name) if args.append is not None else 0
     if args.append is not None:
         _append(args.append, line)
+    if others:
+        terminal.say(_ANOTHER.format(name=args.name, file=args.append))
     if args.json:
         terminal.out_json({"name": args.name, "key": key, "line": line})
         return 0
@@ -93,6 +101,24 @@ def execute(args: argparse.Namespace) -> int:
         terminal.say(_HOW_TO_APPLY.format(line=line))
     terminal.out(key)
     return 0
+
+
+def _others(path: Path, name: str) -> int:
+    """How many keys a file has for a client of this name.
+
+    Raises:
+        ConfigError: the file is no list of keys; nothing is to be added to it.
+        OSError: it cannot be read.
+    """
+    from mcp_gateway.config import client_keys  # noqa: PLC0415
+
+    try:
+        keys = client_keys.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return 0
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path} is no list of keys: {exc}") from exc
+    return sum(key.name == name for key in keys)
 
 
 def _append(path: Path, line: str) -> None:

@@ -240,6 +240,11 @@ async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
         provider=provider,
         model=model,
         program=command_name(sys.argv[0]),
+        everywhere=any(
+            banner.on_all_addresses(url)
+            for name, url in gateway.urls.items()
+            if name in {"websocket", "http", "openai"}
+        ),
     )
 
 

@@ -65,6 +65,8 @@ class SupabaseDestination:
         self._answer = threading.local()
         self._http = httpx.Client(
             timeout=httpx.Timeout(settings.timeout),
+            trust_env=False,  # no proxy of the environment; its certificates hold
+            verify=httpx.create_ssl_context(trust_env=True),
             event_hooks={"response": [self._remember]},
         )
         self._client = self._connect()

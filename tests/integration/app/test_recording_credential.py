@@ -23,7 +23,14 @@ def header(request: bytes, name: str) -> str:
     return ""
 
 
-async def test_a_rotated_credential_opens_the_next_call(tmp_path: Path) -> None:
+async def test_a_rotated_credential_opens_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy of the environment must not come between, and see the keys.
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     seen: list[tuple[str, str]] = []
 
     async def database(peer: Peer) -> None:

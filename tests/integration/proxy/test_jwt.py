@@ -88,6 +88,17 @@ async def test_a_token_of_the_issuer_tells_who_is_asking(issuer: Issuer) -> None
     assert client.models is None
 
 
+async def test_no_proxy_of_the_environment_comes_between_us_and_the_issuer(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    client = await verifier(issuer).verify(issuer.token())
+    assert client.name == "ann"
+
+
 async def test_keys_are_fetched_once_and_tokens_verified_once(issuer: Issuer) -> None:
     verifying = verifier(issuer)
     token = issuer.token()

@@ -88,3 +88,31 @@ def test_a_file_that_cannot_be_written_is_told(
     out, err = capsys.readouterr()
     assert out == ""
     assert str(tmp_path) in err
+
+
+def test_a_second_key_for_a_client_is_made_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys"
+    assert cli.main(["keys", "create", "alice", "--append", str(file)]) == 0
+    assert "already" not in capsys.readouterr().err
+
+    assert cli.main(["keys", "create", "alice", "--append", str(file)]) == 0
+    err = capsys.readouterr().err
+    assert "had a key for alice already" in err
+    assert "take the former line out" in err
+    assert [key.name for key in client_keys.parse(file.read_text())] == ["alice", "alice"]
+
+    assert cli.main(["keys", "create", "bob", "--append", str(file)]) == 0
+    assert "already" not in capsys.readouterr().err
+
+
+def test_nothing_is_added_to_a_file_that_holds_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("not a line of keys\n")
+
+    assert cli.main(["keys", "create", "alice", "--append", str(file)]) == 2
+    assert capsys.readouterr().out == ""
+    assert file.read_text() == "not a line of keys\n"
