@@ -6,7 +6,7 @@ the pods and views for people. It reads no clock, does no I/O and knows no clust
 """
 
 from mcp_gateway_operator.tuning.change import Change
-from mcp_gateway_operator.tuning.fact import AccountSpec, Mode, PodState
+from mcp_gateway_operator.tuning.fact import AccountSpec, Mode, PodState, frees
 from mcp_gateway_operator.tuning.pace import Pace
 from mcp_gateway_operator.tuning.tuner import Tuner
 from mcp_gateway_operator.tuning.view import (
@@ -29,4 +29,5 @@ __all__ = [
     "Recommendation",
     "State",
     "Tuner",
+    "frees",
 ]

@@ -69,35 +69,29 @@ class Limit:
         self._seats = Seats(pace.turn)
         self._before: int | None = None
         self._claimed = 0
-        self._lingering: dict[tuple[str, str], tuple[float, int]] = {}
         self._next_step = float("-inf")
         self._next_tidy = float("-inf")
 
     @property
     def empty(self) -> bool:
-        """Nobody uses it, and nothing of anybody is left in it."""
-        return not self.members and not self._lingering
+        """Nobody uses it."""
+        return not self.members
 
     def join(self, member: Member) -> None:
         """Count somebody in."""
         self.members[member.pod.state.uid, member.provider] = member
 
-    def leave(self, now: float, member: Member, *, gone: bool) -> None:
-        """Count somebody out: a pod that is gone, or one that uses another account by now."""
+    def leave(self, now: float, member: Member) -> None:
+        """Count somebody out: a pod that is gone, or one that uses another account by now.
+
+        What still runs under a former credential its pod goes on telling, by another name.
+        """
         key = (member.pod.state.uid, member.provider)
         if self.members.pop(key, None) is None:
             return
         self.idle_since = now
         for rate in (self.requests, self.tokens):
             rate.bury(now, self._pace.minute, member)
-        # Requests go on under the credential that they began with.
-        if not gone and member.slots is not None and member.slots.used:
-            self._lingering[key] = (now + self._pace.linger, member.slots.used)
-
-    def vanish(self, uid: str) -> None:
-        """Forget what is left of a pod that is gone."""
-        for key in [key for key in self._lingering if key[0] == uid]:
-            del self._lingering[key]
 
     def decide(
         self,
@@ -216,10 +210,8 @@ class Limit:
         else:
             member.slots.reclaim(claim, used)
 
-    def _seen(self, now: float) -> Seen:
-        self._lingering = {key: one for key, one in self._lingering.items() if one[0] > now}
-        in_flight = at_refusal = sum(amount for _, amount in self._lingering.values())
-        refused = waiting = rated = 0
+    def _seen(self) -> Seen:
+        in_flight = at_refusal = refused = waiting = rated = 0
         for member in self.members.values():
             report = member.report
             in_flight += member.slots.used if member.slots is not None else 0
@@ -236,7 +228,7 @@ class Limit:
         if ceiling is None or now < self._next_step - self._pace.tick / 10:
             return None
         self._next_step = now + self._pace.tick
-        seen = self._seen(now)
+        seen = self._seen()
         if not self.frozen:
             if auto or seen.refused:
                 ceiling.step(now, seen)
@@ -256,10 +248,9 @@ class Limit:
         value = self.ceiling.value if self.ceiling is not None else None
         takers = self._seats.choose(value, self.requests.stated, members)
         if value is not None:
-            lingering = sum(amount for _, amount in self._lingering.values())
             reserve = _reserve(self._before, self._claimed, unheard)
             held = sum(one.slots.held for one in members if one.slots is not None)
-            others = lingering + max(0, min(reserve, value - held))
+            others = max(0, min(reserve, value - held))
             self._seats.divide(now, value, members, takers, others=others, tidy=tidy)
         for rate in (self.requests, self.tokens):
             if rate.stated is None:

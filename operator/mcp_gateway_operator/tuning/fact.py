@@ -57,3 +57,22 @@ class AccountSpec:
     by_model: bool
     pod_cap: int | None
     largest_replicas: int
+
+
+def frees(before: Report, after: Report) -> bool:
+    """Whether a report tells of slots that another pod could use: worth a decision at once.
+
+    A pod took a grant, gives back what it has above its share, or began anew.
+    """
+    if (before.sequence, before.epoch, before.since) != (
+        after.sequence,
+        after.epoch,
+        after.since,
+    ):
+        return True
+    used = {(limit.provider, limit.model): limit for limit in before.limits}
+    for limit in after.limits:
+        former = used.get((limit.provider, limit.model))
+        if former is not None and former.in_flight > max(limit.in_flight, limit.share or 0):
+            return True
+    return False

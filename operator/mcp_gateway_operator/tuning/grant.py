@@ -62,8 +62,14 @@ class Herald:
     def _every(
         self, members: Iterable[Member], limits: Mapping[tuple[str, str], Limit]
     ) -> float:
-        """Seconds between reports: where a ceiling is tried out, one is due before each tick."""
+        """Seconds between reports.
+
+        Where a ceiling is tried out, one is due before each tick; and where a pod has to give
+        slots up as its requests end, each of them stands empty until it is told.
+        """
         ceilings = (limits[one.account, one.model].ceiling for one in members)
+        if any(map(_drains, members)):
+            return self._pace.tick / 5
         probing = any(one is not None and one.probing for one in ceilings)
         return self._pace.tick * (0.45 if probing else 1.0)
 
@@ -109,6 +115,10 @@ class Herald:
 
 def _parts(member: Member) -> Iterable[Part]:
     return [p for p in (member.slots, member.requests, member.tokens) if p is not None]
+
+
+def _drains(member: Member) -> bool:
+    return member.slots is not None and member.slots.used > member.slots.wanted
 
 
 def _lowers(member: Member) -> bool:

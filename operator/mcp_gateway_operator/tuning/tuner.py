@@ -65,7 +65,7 @@ class Tuner:
         for limit in list(self._limits.values()):
             moved = limit.decide(now, specs, attendance, self._known, strangers=strangers)
             if moved is not None:
-                sites = sorted({member.site for member in limit.members.values()})
+                sites = sorted({m.site for m in limit.members.values() if m.spec is not None})
                 changes += [moved.of(*site, limit.model) for site in sites]
         around: dict[tuple[str, str, str, str], list[Member]] = {}
         for limit in self._limits.values():
@@ -87,9 +87,7 @@ class Tuner:
         there = {state.uid: state for state in states}
         for uid in [uid for uid in self._pods if uid not in there]:
             for member in self._pods.pop(uid).members.values():
-                self._limits[member.account, member.model].leave(now, member, gone=True)
-            for limit in self._limits.values():
-                limit.vanish(uid)
+                self._limits[member.account, member.model].leave(now, member)
         for uid, state in there.items():
             pod = self._pods.get(uid)
             if pod is None:
@@ -164,7 +162,7 @@ class Tuner:
 
     def _part(self, now: float, member: Member) -> None:
         del member.pod.members[member.provider, member.model]
-        self._limits[member.account, member.model].leave(now, member, gone=False)
+        self._limits[member.account, member.model].leave(now, member)
 
     def _complete(self, pod: Pod, specs: Mapping[Site, AccountSpec]) -> None:
         """Give a pod its part of stated models too that it did not use yet.

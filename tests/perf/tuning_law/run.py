@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,7 @@ from tests.perf.tuning_law.world import Clock, Provider
 
 from mcp_gateway.api import AccountLimits
 from mcp_gateway.api.control import Grant, Report
-from mcp_gateway_operator.tuning import AccountSpec, Change, Decision, Pace, PodState, Tuner
+from mcp_gateway_operator.tuning import AccountSpec, Change, Decision, Pace, PodState, Tuner, frees
 
 Controller = Literal["law", "oracle", "full", "split"]
 """The tuner; a single queue that knows the cap at every instant; each pod the full limit; each
@@ -21,9 +21,11 @@ pod the limit ÷ pods."""
 
 WIRE = 0.004
 """Seconds that a message of the control channel takes."""
+SOON = 0.05
+"""Seconds after a report that acknowledges a grant, until the tuner decides again."""
 AWAY = 15.0
 """Seconds until another operator has noticed that the leader is gone."""
-BACK = 2.0
+BACK = 1.0
 """Seconds until a killed container runs again."""
 SITE = ("default/gateway", "kimi")
 
@@ -75,6 +77,7 @@ class Fleet:
         self._shared = Queue(scenario.cap(0.0))
         self._deal = 0
         self._made = 0
+        self.acknowledged: Callable[[], None] = lambda: None
         for _ in range(scenario.pods):
             self.add()
 
@@ -119,7 +122,10 @@ class Fleet:
         self.clock.after(WIRE, lambda: self._arrive(pod.name, report))
 
     def _arrive(self, name: str, report: Report) -> None:
+        _, before = self.reports.get(name, (0.0, None))
         self.reports[name] = (self.clock.now, report)
+        if before is None or frees(before, report):
+            self.acknowledged()
 
     def deal(self, call: Call) -> None:
         """Give a client's request to the next pod that serves."""
@@ -169,6 +175,8 @@ class Operator:
         self._began = 0.0
         self._up_at = 0.0
         self._api = True
+        self._soon = False
+        fleet.acknowledged = self._hurry
         scenario = fleet.scenario
         limits = AccountLimits(
             concurrency=scenario.stated,
@@ -179,6 +187,12 @@ class Operator:
             SITE: AccountSpec("Auto", frozen=False, limits=limits, by_model=False, pod_cap=None,
                               largest_replicas=8)
         }  # fmt: skip
+
+    def _greet(self) -> None:
+        """Push the configuration to pods that have not heard of this leadership."""
+        for pod in self._fleet.pods.values():
+            if pod.alive and pod.epoch < self._epoch:
+                self._fleet.clock.after(WIRE, lambda pod=pod: pod.hear(self._epoch))  # type: ignore[misc]
 
     def happen(self, kind: str) -> None:
         """Let something happen to the operator."""
@@ -192,10 +206,17 @@ class Operator:
         self._epoch += 1
         self._began = self._fleet.clock.now
         self._fleet.reports.clear()
-        for pod in self._fleet.pods.values():
-            if pod.alive:
-                self._fleet.clock.after(WIRE, lambda pod=pod: pod.hear(self._epoch))  # type: ignore[misc]
         return Tuner(self._pace, self._epoch, self._known)
+
+    def _hurry(self) -> None:
+        """Decide soon: a pod gave something up, or is another process."""
+        if not self._soon:
+            self._soon = True
+            self._fleet.clock.after(SOON, self._hurried)
+
+    def _hurried(self) -> None:
+        self._soon = False
+        self.tick()
 
     def tick(self) -> None:
         """Decide once, if there is an operator and an API."""
@@ -204,6 +225,7 @@ class Operator:
             return
         if self._tuner is None:
             self._tuner = self._lead()
+        self._greet()
         decision = self._tuner.tick(now, self._states(), self._specs)
         self._send(decision)
         view = next(iter(decision.views.get(SITE, ())), None)
