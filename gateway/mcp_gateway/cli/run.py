@@ -33,6 +33,7 @@ environment:
   MCP_GATEWAY_SECRETS_DIR, MCP_GATEWAY_DATA_DIR   where the options are not given
   MCP_GATEWAY_BIND   address to listen on where the document says 0.0.0.0
   POD_NAME           with --control-dir: what the operator calls this process
+  POD_UID            with --control-dir: what no other process of that name has
 
 exit status: 0 ended as asked · 1 failed · 2 the document is wrong · 130 ended at once"""
 
@@ -121,6 +122,7 @@ def _control(args: argparse.Namespace) -> Control | None:
         port=PORT if args.control_port is None else args.control_port,
         peer_port=PEER_PORT if args.peer_port is None else args.peer_port,
         pod=os.environ.get("POD_NAME", ""),
+        uid=os.environ.get("POD_UID", ""),
         owns_document=args.document_from_operator,
     )
 

@@ -101,8 +101,12 @@ def _container(gateway: Gateway, context: Context) -> dict[str, Any]:
             CONTROL_DIR,
             "--document-from-operator",
         ],
-        # The pod says it when the operator dials: an address may have gone to another pod.
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        # The pod says its name when the operator dials: an address may have gone to another pod.
+        # By its uid it knows a grant as its own: a volume may have come from a pod of its name.
+        "env": [
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        ],
         "ports": [
             {"name": "mcp", "containerPort": gateway.mcp_port, "protocol": "TCP"},
             {"name": "admin", "containerPort": gateway.admin_port, "protocol": "TCP"},

@@ -21,6 +21,7 @@ from mcp_gateway.api.control import (
     SILENCE,
     Ack,
     Config,
+    Down,
     Grant,
     Hello,
     Ping,
@@ -114,9 +115,7 @@ class Rig:
         loop = asyncio.get_running_loop()
         self.task = loop.create_task(channel.run(), name="channel")
 
-    async def say(
-        self, *messages: Config | Grant | Probe | Ping | str, settle: float = 0.01
-    ) -> None:
+    async def say(self, *messages: Down | str, settle: float = 0.01) -> None:
         for message in messages:
             text = message if isinstance(message, str) else message.encode()
             self.connection.inbox.put_nowait(text)
@@ -166,6 +165,7 @@ async def test_counts_are_sent_when_they_changed_and_before_the_answer_to_a_ping
 async def test_a_grant_that_is_taken_is_answered_at_once_by_a_report() -> None:
     rig = Rig()
     grant = Grant(epoch=1, sequence=1)
+    await asyncio.sleep(0.01)
     await rig.say(grant)
     assert rig.backend.grants == [grant]
     assert rig.connection.types()[2:] == ["report"]
