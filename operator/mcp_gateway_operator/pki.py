@@ -1,9 +1,10 @@
 """The certificates and tokens of the control channel: made, renewed and replaced here.
 
-The operator is its own authority, because it is the only one that verifies: it dials pods by
-address and demands a certificate that names their gateway. An authority that is renewed leaves
-its former certificate in the bundle, so pods whose files the kubelet has not yet updated are
-still believed. Nobody but the operator ever sees an authority's key.
+The operator is its own authority, because nobody else verifies but the pods themselves: both dial
+pods by address and demand a certificate that names their gateway. An authority that is renewed
+leaves its former certificate in the bundle, so pods whose files the kubelet has not yet updated
+are still believed; and it signs nothing anew before all pods have heard of it, so that those whose
+files are old believe the others. Nobody but the operator ever sees an authority's key.
 
 All functions are pure but for randomness; `now` is Unix time.
 """
@@ -30,6 +31,8 @@ USED: Final = 2 / 3
 """The part of its life after which a certificate is replaced."""
 SKEW: Final = timedelta(hours=1)
 """So long ago a certificate begins, for clocks that are behind."""
+HEARD: Final = timedelta(hours=1)
+"""After so long every pod has the files that were written: the kubelet takes about a minute."""
 
 CERTIFICATE, KEY, FORMER = "tls.crt", "tls.key", "former.crt"
 TOKEN, AUTHORITY = "token", "ca.crt"
@@ -181,8 +184,7 @@ def _serves(authority: Authority, name: str, pair: Mapping[str, bytes], moment: 
     try:
         certificate = x509.load_pem_x509_certificate(pair[CERTIFICATE])
         key = serialization.load_pem_private_key(pair[KEY], None)
-        signer = x509.load_pem_x509_certificate(authority.certificate)
-        certificate.verify_directly_issued_by(signer)
+        _issuer(authority, certificate, moment)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
@@ -191,6 +193,20 @@ def _serves(authority: Authority, name: str, pair: Mapping[str, bytes], moment: 
         and certificate.public_key() == key.public_key()
         and not _due(certificate, moment)
     )
+
+
+def _issuer(authority: Authority, certificate: x509.Certificate, moment: datetime) -> None:
+    """Check who signed a certificate.
+
+    Raises:
+        InvalidSignature, ValueError: not the authority, nor the one before while that still counts.
+    """
+    signer = x509.load_pem_x509_certificate(authority.certificate)
+    if authority.former and moment < signer.not_valid_before_utc + SKEW + HEARD:
+        former = x509.load_pem_x509_certificate(authority.former)
+        if certificate.issuer == former.subject:
+            signer = former
+    certificate.verify_directly_issued_by(signer)
 
 
 def _due(certificate: x509.Certificate, moment: datetime) -> bool:

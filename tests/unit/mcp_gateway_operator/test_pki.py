@@ -109,6 +109,24 @@ def test_a_certificate_of_another_name_authority_or_key_is_replaced(
         assert pki.control_data(by, name, held, now)["tls.crt"] != held["tls.crt"]
 
 
+def test_a_renewed_authority_signs_anew_only_when_every_pod_has_heard_of_it(
+    authority: pki.Authority,
+) -> None:
+    moment = NOW + 250 * DAY
+    data = pki.control_data(authority, NAME, None, moment - DAY)
+    renewed = pki.authority(authority.data(), moment)
+    at_once = pki.control_data(renewed, NAME, data, moment)
+    later = pki.control_data(renewed, NAME, at_once, moment + pki.HEARD.total_seconds())
+
+    assert at_once["ca.crt"].decode() == renewed.bundle
+    assert at_once["tls.crt"] == data["tls.crt"]
+    fresh = pki.control_data(renewed, NAME, None, moment)
+    assert pki.control_data(renewed, NAME, fresh, moment) == fresh
+    assert later["tls.crt"] != data["tls.crt"]
+    new, signer = certificate(later["tls.crt"]), certificate(renewed.certificate)
+    new.verify_directly_issued_by(signer)
+
+
 def test_a_renewed_authority_is_handed_out(authority: pki.Authority) -> None:
     renewed = pki.authority(authority.data(), NOW + 250 * DAY)
     data = pki.control_data(renewed, NAME, None, NOW + 250 * DAY)
