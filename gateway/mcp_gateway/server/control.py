@@ -47,6 +47,7 @@ from mcp_gateway.api.control import (
     read_down,
 )
 from mcp_gateway.concurrency.supervisor import Supervisor
+from mcp_gateway.config.control_folder import ControlFolder
 from mcp_gateway.config.watch import FileWatcher
 from mcp_gateway.errors import ConfigError, ProtocolError
 from mcp_gateway.server.reporting import Pulse, Reporter
@@ -60,7 +61,6 @@ MAX_PENDING = 32
 """Connections that have not yet shown a token."""
 MAX_INVALID = 8
 """Messages that are none, after which a channel is closed."""
-MAX_TOKEN = 4096
 HANDSHAKE = 10.0
 CLOSING = 2.0
 TOKEN_CHANGED = 4401
@@ -110,9 +110,9 @@ class ControlPort:
     """
 
     def __init__(self, folder: Path, backend: ControlBackend) -> None:
-        self._certificate = Certificate(folder / "tls.crt", folder / "tls.key")
-        self._token_file = folder / "token"
-        self._token = _read_token(self._token_file)
+        self._folder = ControlFolder(folder)
+        self._certificate = Certificate(self._folder.certificate, self._folder.key)
+        self._token = self._folder.read_token()
         self._backend = backend
         self._server: Server | None = None
         self._supervisor = Supervisor()
@@ -142,7 +142,7 @@ class ControlPort:
             create_connection=_BoundedConnection,
             logger=_QUIET,
         )
-        watcher = FileWatcher([*self._certificate.paths, self._token_file], self._reload)
+        watcher = FileWatcher([*self._certificate.paths, self._folder.token_file], self._reload)
         self._supervisor.start("watch control files", watcher.run)
 
     @property
@@ -187,7 +187,7 @@ class ControlPort:
     def _reload(self) -> None:
         self._certificate.reload()
         try:
-            token = _read_token(self._token_file)
+            token = self._folder.read_token()
         except ConfigError as exc:
             LOGGER.error("token not reloaded", extra={"fields": {"error": str(exc)}})
             return
@@ -302,17 +302,6 @@ class ControlChannel:
 _QUIET = logging.getLogger("mcp_gateway.server.control.wire")
 """Every port scanner makes the library log a traceback: what matters is logged here."""
 _QUIET.setLevel(logging.CRITICAL)
-
-
-def _read_token(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            token = opened.read(MAX_TOKEN).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"the control channel's token {file} cannot be read: {exc}") from exc
-    if not token:
-        raise ConfigError(f"the control channel's token {file} is empty")
-    return token
 
 
 def _peer(connection: ServerConnection) -> str:
