@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from prometheus_client.metrics import MetricWrapperBase
+
 from mcp_gateway.telemetry import definitions
 from mcp_gateway.telemetry.cells import Metric
+from mcp_gateway_operator.metrics import Metrics
 
 HEAD = """\
 # Metrics
@@ -31,8 +34,38 @@ VALUES = """
 OTEL = """
 ## OpenTelemetry's names
 
+Names here are Prometheus' (a unit, `_total`); what a metric is by OpenTelemetry's semantic
+conventions for generative AI, MCP and HTTP:
+
 | metric | semantic convention |
 |---|---|
+"""
+
+ATTRIBUTES = """
+| label | attribute |
+|---|---|
+| `provider` | `gen_ai.provider.name`, by its name in the document |
+| `direction` of tokens | `gen_ai.token.type` |
+| `operation` | `gen_ai.operation.name` for `chat`; `mcp.method.name`, by family, for the others |
+| `status`, `outcome`, `reason` | `error.type`, where it is not `ok` |
+| `face` | `network.protocol.name`, and whose protocol is spoken |
+| `state` of connections | `http.connection.state`; `in_flight` is `active` |
+| `namespace`, `pod` (of the scrape) | `k8s.namespace.name`, `k8s.pod.name` |
+| `gateway` (of the scrape) | `service.name` |
+
+Three things are otherwise on purpose. There is no label for the model, since clients choose it and
+label sets are closed; spans have it (`gen_ai.request.model`). Tokens are a counter and not a
+histogram: a sum is what is paid for. And a status is told by name for every end of a request, not
+for failures only, so that a ratio needs one metric.
+"""
+
+OPERATOR = """
+## The operator's
+
+`GET /metrics` on the operator's port 8080. Figures of gateways carry the gateway's own `namespace`.
+
+| metric | kind | labels | what it says |
+|---|---|---|---|
 """
 
 
@@ -47,8 +80,28 @@ def metrics_page() -> str:
             *(_values(metric) for metric in metrics),
             OTEL,
             *(f"| `{m.name}` | `{m.otel}` |\n" for m in metrics if m.otel),
+            ATTRIBUTES,
+            OPERATOR,
+            *_of_operator(),
         ]
     )
+
+
+def _of_operator() -> list[str]:
+    made = Metrics()
+    labels = {
+        next(iter(metric.describe())).name: metric._labelnames
+        for metric in vars(made).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
+    labels |= {family.name: family._labelnames for family in made.watched.collect()}
+    rows = []
+    for family in made.registry.collect():
+        if family.name in labels:
+            name = family.name + ("_total" if family.type == "counter" else "")
+            named = ", ".join(f"`{label}`" for label in labels[family.name]) or "none"
+            rows.append(f"| `{name}` | {family.type} | {named} | {family.documentation} |\n")
+    return sorted(rows)
 
 
 def _row(metric: Metric) -> str:
