@@ -121,7 +121,6 @@ class Load:
         self._pods: list[Pod] = []
         self._turn = itertools.count()
         self._free: dict[Pod, list[Connection]] = collections.defaultdict(list)
-        self._all: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
         self._body = question()
@@ -144,9 +143,8 @@ class Load:
             self.outcome.offered += 1
             self._ask(Job(time.monotonic()))
         await asyncio.sleep(max(0.0, start + pace.length - time.monotonic()))
+        # The connections stay until this process ends: what is given up counts for nobody.
         self._over = True
-        for connection in list(self._all):
-            connection.close()
         return self._told()
 
     def _ask(self, job: Job) -> None:
@@ -173,7 +171,6 @@ class Load:
             self._failed(job, "unreachable")
             return
         connection.pod = pod
-        self._all.add(connection)
         connection.send(job, _request(pod, self._body))
 
     def _ended(self, connection: Connection, word: str) -> None:
@@ -181,7 +178,7 @@ class Load:
         if self._over or job is None:
             return
         if word == "lost":
-            self._all.discard(connection)
+            pass
         elif connection.pod in self._pods and connection.open:
             self._free[connection.pod].append(connection)
         else:
