@@ -64,7 +64,8 @@ def compose(prompt: str, length: int) -> list[bytes]:
     if missing >= 0:
         return tokens + _prose(missing)
     if length < _SHORTEST_ECHO:
-        return list(_prose(length))
+        first, *rest = _prose(length)
+        return [first.lstrip(), *rest]
     return [*tokens[: length - 1], tokens[length - 1] + bare("…”.")]
 
 
