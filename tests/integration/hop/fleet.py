@@ -52,14 +52,24 @@ class Granter:
     sequence: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def grant(self, shares: Mapping[str, int], *, model: str = "") -> None:
+    async def grant(self, shares: Mapping[str, int], **by_model: Mapping[str, int]) -> None:
         """Tell each pod its share, and those without one who has; return when all have it.
 
         Who loses a slot hears of it first, as from the real operator.
+
+        Args:
+            shares: of the account, by pod.
+            by_model: of models, where the provider limits every model by itself.
         """
         self.sequence += 1
+        granted = by_model or {"": shares}
         for name in sorted(self.wires, key=lambda name: shares.get(name, 0)):
-            await self._tell(name, shares, model)
+            quotas, peers = [], []
+            for model, given in granted.items():
+                quotas.append(Quota(provider="kimi", model=model, share=given.get(name, 0)))
+                peers += self._peers(name, given, model)
+            grant = Grant(epoch=1, sequence=self.sequence, quotas=quotas, peers=peers)
+            await self.wires[name].send(grant.encode())
         async with asyncio.timeout(PATIENCE):
             while not all(
                 name in self.reports and self.reports[name].sequence == self.sequence
@@ -68,21 +78,15 @@ class Granter:
                 self.news.clear()
                 await self.news.wait()
 
-    async def _tell(self, name: str, shares: Mapping[str, int], model: str) -> None:
-        own = shares.get(name, 0)
-        peers = [
-            Peer(
-                address=f"{self.pods.running[other].pod.ip}:{PEER_PORT}",
-                provider="kimi",
-                model=model,
-                share=share,
-            )
+    def _peers(self, name: str, shares: Mapping[str, int], model: str) -> list[Peer]:
+        if shares.get(name, 0):
+            return []
+        address = {other: f"{self.pods.running[other].pod.ip}:{PEER_PORT}" for other in shares}
+        return [
+            Peer(address=address[other], provider="kimi", model=model, share=share)
             for other, share in shares.items()
-            if share and not own
+            if share
         ]
-        quota = Quota(provider="kimi", model=model, share=own)
-        grant = Grant(epoch=1, sequence=self.sequence, quotas=[quota], peers=peers)
-        await self.wires[name].send(grant.encode())
 
     async def hear(self, name: str, wire: Wire) -> None:
         """Read what a pod says until it says nothing more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,10 @@ async def test_a_renewed_certificate_and_a_new_token_hold_without_a_restart(flee
     before = fleet.pods.credentials.token
     fleet.pods.write_control(token=b"another")
     await until(lambda: _token_holds(fleet, "another"))
-    # The pods have all looked within the same second; the next hop opens a new connection.
+    served = await asyncio.to_thread(
+        ssl.get_server_certificate, (fleet.pod(fleet.names()[0]).pod.ip, 9082)
+    )
+    assert served.strip() == (fleet.pods.control / "tls.crt").read_text().strip()
     answers = await asyncio.gather(*(fleet.ask(name) for name in fleet.names()[1:]))
     assert {answer.status_code for answer in answers} == {200}
     assert (await marked(fleet, fleet.names()[0], token=before)).status_code == 200, "for a while"
@@ -210,6 +214,33 @@ async def test_a_renewed_certificate_and_a_new_token_hold_without_a_restart(flee
 async def _token_holds(fleet: Fleet, token: str) -> bool:
     answers = [await marked(fleet, name, token=token) for name in fleet.names()]
     return all(answer.status_code != 401 for answer in answers)
+
+
+async def test_models_with_limits_of_their_own_hop_one_by_one(tmp_path: Path) -> None:
+    models = ("large", "small")
+    settings = {**FAST, "models": list(models), "byModel": {m: {"concurrency": 1} for m in models}}
+    del settings["concurrency"]
+    with simulator(settings, wire="glm") as provider:
+        async with fleet_of(2, tmp_path / "pods", provider) as fleet:
+            first, second = fleet.names()
+            await fleet.operator.grant({}, large={first: 1}, small={second: 1})
+            answers = await asyncio.gather(
+                *(
+                    fleet.ask(name, model=model, stream=streamed)
+                    for name in fleet.names()
+                    for model in models
+                    for streamed in (False, True)
+                    for _ in range(4)
+                )
+            )
+            assert [answer.status_code for answer in answers] == [200] * 32
+            for name in fleet.names():
+                assert (await fleet.hops(name, "out"), await fleet.hops(name, "in")) == (
+                    {"ok": 8},
+                    {"ok": 8},
+                )
+            seen = provider.stats()["accounts"].values()
+            assert [each["max_in_flight"] for each in seen] == [1, 1]
 
 
 async def test_a_killed_pod_takes_only_what_it_had_begun(tmp_path: Path) -> None:
