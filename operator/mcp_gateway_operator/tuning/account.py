@@ -252,6 +252,10 @@ class Limit:
             held = sum(one.slots.held for one in members if one.slots is not None)
             others = max(0, min(reserve, value - held))
             self._seats.divide(now, value, members, takers, others=others, tidy=tidy)
+            if self.ceiling is not None and self.ceiling.resting(now):
+                for member in members:
+                    if member.slots is not None:
+                        member.slots.wanted = min(member.slots.wanted, member.slots.last)
         for rate in (self.requests, self.tokens):
             if rate.stated is None:
                 continue

@@ -140,8 +140,13 @@ class Ceiling:
         return self.value > self._proven
 
     def resting(self, now: float) -> bool:
-        """The provider refuses everything: even what was cut stays cut until the hold is over."""
-        return self.value == FLOOR and now < self._hold_until
+        """Pods that were refused stay cut, and nobody gets more, until it is known how deep it is.
+
+        That is while the last tick saw refusals; and where the provider refuses everything,
+        until the hold is over.
+        """
+        refused = self._refusals_since is not None
+        return refused or (self.value == FLOOR and now < self._hold_until)
 
     def _begin(self) -> None:
         self._hold = 0.0
@@ -165,8 +170,12 @@ class Ceiling:
         # moment: their sum is a little off, and says nothing that the first of it did not say.
         if now <= self._echo_until and seen.at_refusal * 10 >= self.value * 9:
             return
-        ours = seen.at_refusal >= self._proven
-        cut = max(FLOOR, min(self.value, seen.at_refusal))
+        # Pods are looked at at different moments, so their sum is a little off: what was proven
+        # a moment ago counts for more. And one more than there is room for was refused.
+        probed = self.probing and seen.at_refusal * 20 >= self._proven * 19
+        ours = probed or seen.at_refusal >= self._proven
+        found = max(seen.at_refusal, self._proven) if probed else seen.at_refusal
+        cut = max(FLOOR, min(self.value - 1, found))
         if before is not None and cut < self.value and not ours:
             # Still refused after a cut: every answer that makes room costs one more refusal on
             # the way down, so meet it half a step ahead. Coming back up takes seconds.

@@ -105,12 +105,17 @@ class Member:
         return self.report.in_flight_at_refusal is not None and self.pod.answered
 
     def at_refusal(self) -> int:
-        """Requests in flight when it was last refused; now, if it was not."""
-        now = min(self.report.in_flight, self.slots.held if self.slots else 0)
+        """Requests in flight when it was last refused; now, if it was not.
+
+        Now it may have as many more as are just being refused. One that has more than that was
+        not refused at what it says.
+        """
+        most = self.slots.held if self.slots is not None else 0
+        now = min(self.report.in_flight, most)
         told = self.report.in_flight_at_refusal
-        if not self.fresh_refusals or told is None:
+        if not self.fresh_refusals or told is None or now - told > self.fresh_refusals + 1:
             return now
-        return max(now, min(told, self.slots.held if self.slots else 0))
+        return min(told, most)
 
     def hear(self, now: float, report: LimitReport, *, restarted: bool) -> None:
         """Take what the pod says of it."""
