@@ -24,12 +24,14 @@ from mcp_gateway_operator.tuning import (
     Change,
     Decision,
     LimitView,
+    Mode,
     Pace,
     PodState,
     Tuner,
+    frees,
 )
 
-HURRY: Final = 0.25
+HURRY: Final = 0.1
 """The part of a tick that two decisions are apart at least, however urgent the news."""
 LINGER: Final = 10.0
 """Seconds that ticks go on after the last news, at least: until the last views are shown."""
@@ -141,12 +143,16 @@ class Tuning:
 
     def _decide(self, now: float) -> None:
         pods = [state for group in self._groups.values() for state in group.pod_states()]
-        decision = self._tuner.tick(now, pods, self._specs())
+        specs = self._specs()
+        decision = self._tuner.tick(now, pods, specs)
         owners = {state.uid: state.gateway for state in pods}
         groups = {str(key): group for key, group in self._groups.items()}
         for uid, grant in decision.grants.items():
             groups[owners[uid]].grant(uid, grant)
-        self._announce(decision.changes)
+        # With mode Off nothing is decided: what would be believed is nobody's news.
+        self._announce(
+            [c for c in decision.changes if _mode(specs, c.gateway, c.provider) != "Off"]
+        )
         self._show(decision, now)
 
     def _specs(self) -> dict[tuple[str, str], AccountSpec]:
@@ -184,6 +190,11 @@ class Tuning:
             )
             for view in views
         )
+
+
+def _mode(specs: Mapping[tuple[str, str], AccountSpec], gateway: str, provider: str) -> Mode:
+    spec = specs.get((gateway, provider))
+    return spec.mode if spec is not None else "Off"
 
 
 def one_of_each(views: Sequence[LimitView]) -> tuple[LimitView, ...]:
@@ -230,7 +241,9 @@ def _gist(views: Views) -> object:
 
 
 def urgent(before: Report | None, after: Report) -> bool:
-    """Tell whether a report says that requests began to wait, or that one was refused."""
+    """Tell whether requests began to wait, one was refused, or slots came free for others."""
+    if before is not None and frees(before, after):
+        return True
     known = {(limit.provider, limit.model): limit for limit in before.limits} if before else {}
     same = before is not None and before.since == after.since
     return any(

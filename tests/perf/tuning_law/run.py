@@ -21,8 +21,8 @@ pod the limit ÷ pods."""
 
 WIRE = 0.004
 """Seconds that a message of the control channel takes."""
-SOON = 0.05
-"""Seconds after a report that acknowledges a grant, until the tuner decides again."""
+HURRY = 0.1
+"""Seconds between two decisions at least, however urgent the news."""
 AWAY = 15.0
 """Seconds until another operator has noticed that the leader is gone."""
 BACK = 1.0
@@ -176,6 +176,7 @@ class Operator:
         self._up_at = 0.0
         self._api = True
         self._soon = False
+        self._ticked = 0.0
         fleet.acknowledged = self._hurry
         scenario = fleet.scenario
         limits = AccountLimits(
@@ -212,7 +213,8 @@ class Operator:
         """Decide soon: a pod gave something up, or is another process."""
         if not self._soon:
             self._soon = True
-            self._fleet.clock.after(SOON, self._hurried)
+            now = self._fleet.clock.now
+            self._fleet.clock.at(max(now, self._ticked + HURRY * self._pace.tick), self._hurried)
 
     def _hurried(self) -> None:
         self._soon = False
@@ -221,6 +223,7 @@ class Operator:
     def tick(self) -> None:
         """Decide once, if there is an operator and an API."""
         fleet, now = self._fleet, self._fleet.clock.now
+        self._ticked = now
         if now < self._up_at or not self._api:
             return
         if self._tuner is None:
