@@ -82,7 +82,7 @@ def _account(account: Account, now: float) -> LimitReport:
     return told.model_copy(
         update={
             "waiting": min(pool.waiting, LARGEST),
-            "idle": pool.idle,
+            "idle": pool.stats().idle,
             "completions": sum(lane.completions for lane in lanes),
             "service_seconds": sum(lane.service_seconds for lane in lanes),
             "refusals": {cause: count for cause, count in refusals(account).items() if count},

@@ -14,6 +14,7 @@ from dataclasses import replace
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ProviderRefused
 from mcp_gateway.proxy.account import Account
+from mcp_gateway.upstream.aside import aside
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,9 @@ class ModelList:
         account = self._account
         asked = account.loop.time()
         try:
-            lease = await account.pool.acquire(client=CLIENT, lane="", deadline=asked + PATIENCE)
-            try:
+            async with aside(account.pool, CLIENT, asked + PATIENCE) as (connection, _):
                 timeouts = replace(account.timeouts, total=PATIENCE)
-                models = await account.provider.models(lease.connection, timeouts)
-            finally:
-                lease.release()
+                models = await account.provider.models(connection, timeouts)
         except (GatewayError, ProviderRefused) as exc:
             # Noted at the end: who leaves in the middle has not found out anything.
             self._asked, self._answered = asked, False

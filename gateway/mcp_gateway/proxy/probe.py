@@ -17,7 +17,8 @@ from mcp_gateway.errors import GatewayError
 from mcp_gateway.providers.base import ChatCall, ProviderRefused, Refusal, RefusalKind
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.turn import Turn
-from mcp_gateway.upstream.pool import Lease
+from mcp_gateway.upstream.aside import aside
+from mcp_gateway.upstream.connection import Connection
 
 CLIENT = "@probe"
 PATIENCE = 15.0
@@ -73,29 +74,27 @@ async def _ask(account: Account, models: Collection[str]) -> tuple[ProbeState, s
 async def _ask_by(
     account: Account, models: Collection[str], turn: Turn | None, deadline: float
 ) -> tuple[ProbeState, str]:
-    lease = await account.pool.acquire(client=CLIENT, lane="", deadline=deadline)
-    if turn is not None:
-        turn.begin(account.loop.time())
-    try:
-        return await _ask_on(lease, account, models)
-    except ProviderRefused as exc:
-        if exc.refusal.kind is RefusalKind.CONCURRENCY:
-            lease.refused()
-        raise
-    finally:
-        lease.release()
+    async with aside(account.pool, CLIENT, deadline) as (connection, lease):
+        if turn is not None:
+            turn.begin(account.loop.time())
+        try:
+            return await _ask_on(connection, account, models)
+        except ProviderRefused as exc:
+            if exc.refusal.kind is RefusalKind.CONCURRENCY and lease is not None:
+                lease.refused()
+            raise
 
 
 async def _ask_on(
-    lease: Lease, account: Account, models: Collection[str]
+    connection: Connection, account: Account, models: Collection[str]
 ) -> tuple[ProbeState, str]:
     # Names that the document lists itself stand in for a list that the provider does not have.
     wanted = [] if account.spec.models else sorted(set(models))
     if not wanted:
-        await account.provider.ping(lease.connection, account.timeouts)
+        await account.provider.ping(connection, account.timeouts)
         return "Healthy", ""
     try:
-        known = await account.provider.models(lease.connection, account.timeouts)
+        known = await account.provider.models(connection, account.timeouts)
     except ProviderRefused as exc:
         if exc.refusal.status in _NO_SUCH_PATH:
             return "Healthy", "has no list of models"

@@ -85,6 +85,21 @@ class Opener:
         self._tasks.add(task)
         task.add_done_callback(partial(self._done, endpoint, loop))
 
+    async def connect(self, now: float) -> Connection:
+        """Open one for the caller alone.
+
+        Raises:
+            ConnectFailed, UpstreamTimeout: it did not come about.
+        """
+        endpoint = self.health.choose(now)
+        try:
+            return await self._connector.connect(endpoint)
+        except (ConnectFailed, UpstreamTimeout) as error:
+            self.failures += 1
+            self.last_error = str(error)
+            self.health.failed(endpoint, now)
+            raise
+
     async def aclose(self) -> None:
         """Give up what is under way, and return when it has ended."""
         self._closed = True

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mcp_gateway.concurrency.wait_queue import Waiter, WaitQueue
 from mcp_gateway.errors import PoolClosed
@@ -123,11 +123,6 @@ class Pool:
         return self._queue.size
 
     @property
-    def idle(self) -> int:
-        """Connections open and unused now."""
-        return len(self._stock.idle)
-
-    @property
     def lanes(self) -> Lanes:
         """The limits, and how each is used. They are changed by this pool's methods alone."""
         return self._lanes
@@ -226,6 +221,10 @@ class Pool:
             return await self._patience.wait(waiter, timer)
         finally:
             self._check_emptied()
+
+    def connect(self) -> Awaitable[Connection]:
+        """Open a connection that is not the pool's, and that no limit counts."""
+        return self._opener.connect(asyncio.get_running_loop().time())
 
     # Limits and settings.
 

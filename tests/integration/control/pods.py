@@ -139,9 +139,9 @@ class Pods:
         file.write_text(json.dumps(document), encoding="utf-8")
         arguments = ["run", str(file), "--json", "--port", "0", "--admin-port", "0"]
         arguments += ["--control-dir", str(self.control), "--control-port", str(self.port)]
-        arguments += ["--document-from-operator", "--data-dir", str(home / "data")]
+        arguments += ["--document-from-operator", "--data-dir", str(self.folder / "data" / pod.uid)]
         arguments += ["--secrets-dir", str(self.folder / "secrets")]
-        environment = {"POD_NAME": pod.name, "MCP_GATEWAY_BIND": pod.ip}
+        environment = {"POD_NAME": pod.name, "POD_UID": pod.uid, "MCP_GATEWAY_BIND": pod.ip}
         child = Child.module(
             "mcp_gateway", *arguments, name=pod.name, extra_environment=environment
         )
