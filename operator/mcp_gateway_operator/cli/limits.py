@@ -24,7 +24,7 @@ def tables(providers: Sequence[Object], age: Callable[[str], str]) -> list[str]:
         for each in providers
     ]
     found = [table(("PROVIDER", "REACHABLE", "MESSAGE"), answered)]
-    limits = [(name, limit) for name, limit in _limits(providers) if "state" in limit]
+    limits = [(name, limit) for name, limit in _limits(providers) if "inFlight" in limit]
     if limits:
         headings = (
             "LIMIT", "STATE", "CEILING", "STATED", "GRANTED", "IN FLIGHT", "WAITING", "REFUSED",
@@ -57,7 +57,7 @@ def _row(name: str, limit: Object) -> tuple[str, ...]:
     shares = limit.get("shares") or []
     return (
         name,
-        limit["state"],
+        limit.get("state", ""),
         *(str(limit.get(number, "")) for number in numbers),
         "+".join(str(share["share"]) for share in shares),
         _rate(limit.get("requestsPerMinute")),

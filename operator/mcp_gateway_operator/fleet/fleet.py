@@ -113,13 +113,15 @@ class PodFleet:
         if tuning is None:
             return
         for key, providers in tuning.views.items():
+            accounts = self._groups[key].target.accounts if key in self._groups else {}
             for provider, views in providers.items():
+                off = provider not in accounts or accounts[provider].mode == "Off"
                 for view in views:
                     labels = (str(key), provider, view.model)
                     raised = tuning.changes[(*labels, False)]
                     lowered = tuning.changes[(*labels, True)]
                     named = (key.namespace, key.name, provider, view.model)
-                    yield LimitSample(named, _values(view), raised, lowered)
+                    yield LimitSample(named, _values(view, off=off), raised, lowered)
 
     def _config_samples(self) -> Iterator[ConfigSample]:
         for key, group in self._groups.items():
@@ -130,8 +132,10 @@ class PodFleet:
             yield ConfigSample((key.namespace, key.name), len(live), applied)
 
 
-def _values(view: LimitView) -> dict[str, float]:
-    """Figures of one limit, by their names in `metrics.TUNING`."""
+def _values(view: LimitView, *, off: bool) -> dict[str, float]:
+    """Figures of one limit, by their names in `metrics.TUNING`; with mode Off of its use alone."""
+    if off:
+        return {"in_flight": float(view.in_flight), "waiting": float(view.waiting)}
     recommended = view.recommendation.target if view.recommendation else None
     found: dict[str, int | None] = {
         "ceiling": view.ceiling,

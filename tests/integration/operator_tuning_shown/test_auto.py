@@ -51,7 +51,9 @@ def test_a_stated_limit_is_divided_and_a_person_reads_how(
             cluster.delete("pod", pod, namespace, wait=False)
             eventually(lambda: pod not in shares(cluster, namespace), "its share is free", 90.0)
             eventually(lambda: used(provider)["in_flight"] >= 18, "it is full again", 60.0)
-        assert used(provider)["max_in_flight"] <= 20
+            # Looked at before the clients leave: the provider may see the end of a request that
+            # was cancelled only after the begin of the next one.
+            assert used(provider)["max_in_flight"] <= 20
         assert demand.outcomes[200] > 100
         status = cluster.get("mcpgateway", "llm", namespace)["status"]
         assert status["tuning"].startswith("Auto/")

@@ -157,8 +157,8 @@ def tuned() -> dict[str, Any]:
     providers = [
         {"name": "kimi", "reachable": True, **limit, "changes": [change]},
         {"name": "glm", "state": "Idle", "byModel": [
-            {"model": "glm-5", "state": "Idle", "ceiling": 60, "changes": [raised]},
-            {"model": "glm-4", "state": "Idle", "reason": "x", "recommendation": advice},
+            {"model": "glm-5", "state": "Idle", "ceiling": 60, "inFlight": 0, "changes": [raised]},
+            {"model": "glm-4", "state": "Idle", "inFlight": 0, "recommendation": advice},
         ]},
     ]  # fmt: skip
     return gateway(providers=providers)
