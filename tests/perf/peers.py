@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,7 +54,7 @@ def target(url: str, key: str = "") -> Target:
     return Target(parts.hostname, parts.port, parts.path, key)
 
 
-def _document(provider: SimulatorProcess) -> dict[str, object]:
+def _document(provider: SimulatorProcess, more: Mapping[str, object]) -> dict[str, object]:
     """A gateway on which every feature that a request can meet is switched on."""
     account = {
         "name": "kimi",
@@ -91,6 +91,7 @@ def _document(provider: SimulatorProcess) -> dict[str, object]:
         "retry": {"maxRetries": 3},
         "recording": {"enabled": True, "mode": "metadata"},
         "logging": {"level": "info"},
+        **more,
     }
     return document("bench", spec)
 
@@ -163,9 +164,15 @@ class Peers:
 
     @contextlib.contextmanager
     def gateway(
-        self, provider: SimulatorProcess, interpreter: tuple[str, ...] = ()
+        self, provider: SimulatorProcess, interpreter: tuple[str, ...] = (), **more: object
     ) -> Iterator[Face]:
-        """Run a gateway with every feature on, its log written to a file."""
+        """Run a gateway with every feature on, its log written to a file.
+
+        Args:
+            provider: what it asks.
+            interpreter: words of the command line in front of `-m mcp_gateway`.
+            more: further parts of its `spec`.
+        """
         key = client_key("bench")
         folder = self._folder / f"gateway-{next(self._numbers)}"
         folder.mkdir()
@@ -173,7 +180,7 @@ class Peers:
             with machine.pinned(self.measured_core):
                 running = stack.enter_context(
                     gateway(
-                        _document(provider),
+                        _document(provider, more),
                         folder,
                         secrets_of={
                             "clients": {"keys": key.line},
