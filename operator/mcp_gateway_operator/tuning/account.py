@@ -69,6 +69,8 @@ class Limit:
         self._seats = Seats(pace.turn)
         self._before: int | None = None
         self._claimed = 0
+        self._opened = float("inf")
+        self._inherited = False
         self._next_step = float("-inf")
         self._next_tidy = float("-inf")
 
@@ -76,6 +78,10 @@ class Limit:
     def empty(self) -> bool:
         """Nobody uses it."""
         return not self.members
+
+    def waits(self, now: float) -> bool:
+        """Nothing is said yet to pods that this leader has told nothing."""
+        return self.listening and now - self._opened < self._pace.listen
 
     def join(self, member: Member) -> None:
         """Count somebody in."""
@@ -114,6 +120,7 @@ class Limit:
         Returns:
             What is to be told of the ceiling.
         """
+        self._opened = min(self._opened, now)
         sites = {member.site: specs.get(member.site) for member in self.members.values()}
         found = [spec for spec in sites.values() if spec is not None]
         for member in self.members.values():
@@ -170,6 +177,7 @@ class Limit:
             return
         keys = [(*site, self.model) for site in sites]
         found = [known.pop(key) for key in keys if key in known]
+        self._inherited = bool(found)
         if found:
             start, reason = min(found), "found by the leader before"
             self.journal = Journal(start, self._pace.tell)
@@ -259,11 +267,21 @@ class Limit:
         for rate in (self.requests, self.tokens):
             if rate.stated is None:
                 continue
-            reserve = _reserve(rate.stated, rate.claimed, unheard)
+            # What no pod holds may have been begun by one that went shortly before this leader
+            # came: for a minute, nobody can tell.
+            recent = now - self._opened < self._pace.minute
+            unsure = unheard or (recent and (self._inherited or rate.claimed > 0))
+            reserve = _reserve(rate.stated, rate.claimed, unsure)
             parts = (rate.part(member) for member in members)
             held = sum(part.held for part in parts if part is not None)
             others = rate.ghosts(now) + max(0, min(reserve, rate.stated - held))
             rate.divide(now, self._pace.minute, members, takers, others=others, tidy=tidy)
+        if self.waits(now):
+            for member in members:
+                for part in (member.slots, member.requests, member.tokens):
+                    # Its word alone does not tell it from what another holds who is silent yet.
+                    if part is not None and not part.confirmed:
+                        part.wanted = part.last
 
 
 def _least(stated: Iterable[int | None]) -> int | None:

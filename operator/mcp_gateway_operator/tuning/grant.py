@@ -38,7 +38,9 @@ class Herald:
         if not pod.reachable:
             return None
         members = [member for member in pod.members.values() if member.auto][:MAX_LIMITS]
-        if not members:
+        if not members or (
+            not pod.sequence and any(limits[m.account, m.model].waits(now) for m in members)
+        ):
             return None
         peers = _peers(members, around)
         routes = frozenset((peer.address, peer.provider, peer.model) for peer in peers)
@@ -59,9 +61,7 @@ class Herald:
             peers=peers,
         )
 
-    def _every(
-        self, members: Iterable[Member], limits: Mapping[tuple[str, str], Limit]
-    ) -> float:
+    def _every(self, members: Iterable[Member], limits: Mapping[tuple[str, str], Limit]) -> float:
         """Seconds between reports.
 
         Where a ceiling is tried out, one is due before each tick; and where a pod has to give

@@ -25,6 +25,7 @@ class Part:
         used: what it says is in use.
 
     Attributes:
+        confirmed: it has acknowledged a grant of this leader; before that there is only its word.
         held: what must be taken to be in use or usable.
         used: what is in use, as far as the pod can have that much.
         demand: what it could use now.
@@ -37,6 +38,7 @@ class Part:
     __slots__ = (
         "_acknowledged_at",
         "_sent",
+        "confirmed",
         "demand",
         "held",
         "pressed",
@@ -49,6 +51,7 @@ class Part:
     def __init__(self, claim: int, used: int = 0) -> None:
         self._sent = [(0, claim)]
         self._acknowledged_at = float("-inf")
+        self.confirmed = False
         self.used = used
         self.held = max(claim, used)
         self.demand = 0
@@ -91,12 +94,14 @@ class Part:
             while len(sent) > 1 and sent[1][0] <= sequence:
                 del sent[0]
             self._acknowledged_at = now
+            self.confirmed = True
         self.used = min(used, self.held)
         self._count()
 
     def reclaim(self, claim: int, used: int) -> None:
         """Take the word of a pod that was never told anything by this leader."""
         self._sent = [(0, claim)]
+        self.confirmed = False
         self.used = used
         self.target = self.wanted = claim
         self._count()

@@ -117,12 +117,16 @@ class Member:
             return now
         return min(told, most)
 
-    def hear(self, now: float, report: LimitReport, *, restarted: bool) -> None:
-        """Take what the pod says of it."""
+    def hear(
+        self, now: float, report: LimitReport, *, restarted: bool, inherited: bool = False
+    ) -> None:
+        """Take what the pod says of it; what is `inherited` was told to another leader."""
         if restarted:
             self.flow.restart()
             self._refusals = 0
         total = report.refusals.get("concurrency", 0)
+        if inherited:
+            self._refusals = total
         if total > self._refusals:
             self.fresh_refusals += min(total - self._refusals, MOST_REFUSALS)
         self._refusals = total

@@ -100,11 +100,18 @@ def divide(total: int, claims: Sequence[Claim], *, others: int = 0, tidy: bool =
     set_targets(total - others, claims)
     granted = 0
     held = others
-    for part in parts:
-        part.wanted = part.last
+    for claim in claims:
+        part = claim.part
+        part.wanted = part.last if claim.cap is None else min(part.last, claim.cap)
         granted += part.wanted
         held += part.held
     _lower(granted + others - total, parts)
+    if held > total and not all(part.confirmed for part in parts):
+        # More is claimed than there is, so somebody's word is wrong: have them all begin at none.
+        for part in parts:
+            if not part.confirmed:
+                part.wanted = 0
+        return
     needy = [part for part in parts if part.pressed and part.target > part.wanted]
     free = total - held
     if needy:

@@ -124,6 +124,8 @@ class Tuner:
 
     def _listen(self, now: float, pod: Pod) -> None:
         report = pod.state.report
+        # What it counted under another leader has been acted upon.
+        inherited = not (pod.heard or pod.state.born_here)
         restarted = None if report is None else pod.accept(report, self._epoch)
         if report is None or restarted is None:
             return
@@ -138,7 +140,7 @@ class Tuner:
                 if member is None or member.account != one.account:
                     member = self._join(now, pod, *key, one.account)
                 if member is not None:
-                    member.hear(now, one, restarted=restarted)
+                    member.hear(now, one, restarted=restarted, inherited=inherited)
         for key, member in list(pod.members.items()):
             if key in told:
                 continue

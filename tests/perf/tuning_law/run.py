@@ -254,6 +254,7 @@ class Operator:
         fleet = self._fleet
         fleet.outcome.grants += len(decision.grants)
         for name, grant in decision.grants.items():
+
             def obey(name: str = name, grant: Grant = grant) -> None:
                 pod = fleet.pods.get(name)
                 if pod is not None:
