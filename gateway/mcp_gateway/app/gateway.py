@@ -241,6 +241,7 @@ class Gateway:
         now = asyncio.get_running_loop().time()
         ready, details = self.ready()
         engine = self.engine
+        live, governor = engine.accounts.live, engine.accounts.governor
         return {
             "name": self.document.metadata.name,
             "version": __version__,
@@ -249,7 +250,8 @@ class Gateway:
             "generation": engine.generation,
             "uptimeSeconds": round(time.time() - self._started, 1),
             "urls": self.urls,
-            "providers": [account_picture(a, now) for a in engine.accounts.live.values()],
+            "operator": self._link.picture() if self._link is not None else None,
+            "providers": [account_picture(a, governor, now) for a in live.values()],
             "routes": [route_picture(route) for route in engine.snapshot.router.routes],
             "middleware": list(engine.snapshot.spec.middleware),
             "recording": msgspec.to_builtins(self._recording.stats()),
@@ -384,6 +386,8 @@ class Gateway:
         engine = self.engine
         yield metric.CONFIG_GENERATION, (), float(engine.generation)
         yield from account_samples(engine, asyncio.get_running_loop().time())
+        if self._link is not None:
+            yield from self._link.samples()
         recording = self._recording.stats()
         if recording is not None:
             yield from recording_samples(recording)

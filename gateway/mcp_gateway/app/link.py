@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 from mcp_gateway import __version__
 from mcp_gateway.api import MCPGateway
@@ -13,6 +14,7 @@ from mcp_gateway.app.grant_file import GrantFile
 from mcp_gateway.app.granting import Granting
 from mcp_gateway.app.limit_reports import limit_reports, pulse
 from mcp_gateway.app.steering import Control, Steering
+from mcp_gateway.app.tuning_picture import operator_picture, operator_samples
 from mcp_gateway.concurrency.supervisor import Supervisor
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError
@@ -21,7 +23,7 @@ from mcp_gateway.proxy.probe import probe
 from mcp_gateway.server.control import ControlPort
 from mcp_gateway.server.reporting import Pulse
 from mcp_gateway.telemetry import definitions as metric
-from mcp_gateway.telemetry.metrics import Registry
+from mcp_gateway.telemetry.metrics import Registry, Sample
 
 NO_REQUEST = frozenset({"cancelled", "invalid"})
 """Ends that say nothing about this gateway: the client left, or sent what is no request."""
@@ -153,6 +155,15 @@ class OperatorLink:
     def channels(self, count: int) -> None:
         """See `ControlBackend`."""
         self.granting.channels(count)
+
+    def picture(self) -> dict[str, Any]:
+        """Whether there is an operator, and what it said last, for people."""
+        return operator_picture(self.granting, self.steering.epoch, self._loop.time())
+
+    def samples(self) -> Iterator[Sample]:
+        """The same for Prometheus."""
+        governor = self._engine.accounts.governor
+        return operator_samples(self.granting, governor, self._loop.time())
 
     async def probe(self, providers: Sequence[str]) -> list[ProbeResult]:
         """See `ControlBackend`."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from mcp_gateway.app.tuning_picture import limit_samples, tuning_picture
 from mcp_gateway.limits.breaker import BreakerState, CircuitBreaker
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.engine import Engine
+from mcp_gateway.proxy.governor import Governor
 from mcp_gateway.proxy.router import Route
 from mcp_gateway.recording.stats import RecorderStats
 from mcp_gateway.server.listener import ListenerStats
@@ -19,7 +21,7 @@ from mcp_gateway.telemetry.tracing import SpanStats
 _BREAKER = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
 
-def account_picture(account: Account, now: float) -> dict[str, Any]:
+def account_picture(account: Account, governor: Governor, now: float) -> dict[str, Any]:
     """One provider, JSON-ready. Holds no credential."""
     return {
         "name": account.name,
@@ -31,6 +33,7 @@ def account_picture(account: Account, now: float) -> dict[str, Any]:
             "retryAfter": round(account.breaker.retry_after(now), 3),
         },
         "rates": account.rates.levels(now),
+        "tuning": tuning_picture(account, governor, now),
         "lastError": account.last_error,
     }
 
@@ -62,6 +65,8 @@ def account_samples(engine: Engine, now: float) -> Iterator[Sample]:
         yield metric.WAITING, (name,), float(stats.waiting)
         yield metric.LIMIT, (name,), float(stats.limit)
         yield metric.WAIT_SECONDS, (name,), stats.wait_sum
+        yield metric.WAITS, (name,), float(stats.wait_count)
+        yield from limit_samples(account, now)
         yield metric.BREAKER_OPEN, (name,), openness(account.breaker, now)
 
 

@@ -167,6 +167,13 @@ class Governor:
             return Standing.GRANT
         return Standing.BOOTSTRAP if account.identity in self._bootstrapped else Standing.NOTHING
 
+    def standings(self) -> dict[str, int]:
+        """How many accounts are used by whose word."""
+        found = dict.fromkeys((standing.value for standing in Standing), 0)
+        for account in self._live.values():
+            found[self.standing(account).value] += 1
+        return found
+
     def accounts(self) -> dict[str, str]:
         """The accounts that the grant in force is for, by provider."""
         return {provider: identity for (provider, _), (_, identity) in self._held.items()}

@@ -28,8 +28,9 @@ class AccountMeters:
         self.provider = provider
         self._attempts = {
             outcome: registry.counter(metric.ATTEMPTS, provider, outcome)
-            for outcome in metric.OUTCOMES
+            for outcome in metric.COUNTED
         }
+        self._attempts |= {each: self._attempts[into] for each, into in metric.FOLDED.items()}
         self.ok = self._attempts["ok"]
         self.duration = registry.histogram(metric.ATTEMPT_DURATION, provider)
         self.input_tokens = registry.counter(metric.TOKENS, provider, "input")

@@ -42,7 +42,17 @@ OUTCOMES = (
     "protocol",
     "cancelled",
 )
+FOLDED = {"permission": "credential", "model": "request", "protocol": "lost"}
+"""Outcomes that records tell apart and series do not: they say the same of the provider's health,
+and a provider has so many series."""
+COUNTED = tuple(outcome for outcome in OUTCOMES if outcome not in FOLDED)
+
 SECONDS = (0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0)
+
+CALL_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Coarser, for what every provider has: an answer takes seconds."""
+RATE_UNITS = ("requests", "tokens")
+STANDINGS = ("document", "nothing", "bootstrap", "grant")
 
 REQUESTS = Metric(
     "mcp_gateway_requests_total",
@@ -77,14 +87,14 @@ ATTEMPTS = Metric(
     "counter",
     "Upstream attempts by outcome; the refusals are told apart as the provider means them.",
     ("provider", "outcome"),
-    (("outcome", OUTCOMES),),
+    (("outcome", COUNTED),),
 )
 ATTEMPT_DURATION = Metric(
     "mcp_gateway_upstream_duration_seconds",
     "histogram",
     "Time of one successful upstream attempt, first byte sent to last byte read.",
     ("provider",),
-    bounds=SECONDS,
+    bounds=CALL_SECONDS,
     otel="gen_ai.client.operation.duration",
 )
 TOKENS = Metric(
@@ -138,6 +148,61 @@ WAIT_SECONDS = Metric(
     "counter",
     "Time requests have waited for a connection, added up.",
     ("provider",),
+)
+WAITS = Metric(
+    "mcp_gateway_pool_waits_total",
+    "counter",
+    "Requests that had to wait for a connection and got one.",
+    ("provider",),
+)
+SHARE = Metric(
+    "mcp_gateway_pool_share",
+    "gauge",
+    "Requests in flight that this process was granted; there only where an operator divides.",
+    ("provider",),
+)
+WARM = Metric(
+    "mcp_gateway_pool_warm",
+    "gauge",
+    "Connections kept open because demand wants them; idle ones above it are closed.",
+    ("provider",),
+)
+RATE_LIMIT = Metric(
+    "mcp_gateway_rate_limit",
+    "gauge",
+    "What this process may begin within any minute; there only where something bounds it.",
+    ("provider", "unit"),
+    (("unit", RATE_UNITS),),
+)
+RATE_USED = Metric(
+    "mcp_gateway_rate_used",
+    "gauge",
+    "What this process began within the last minute, or is about to.",
+    ("provider", "unit"),
+    (("unit", RATE_UNITS),),
+)
+TUNED_ACCOUNTS = Metric(
+    "mcp_gateway_tuning_accounts",
+    "gauge",
+    "Accounts by whose word they are used: the document's, nobody's yet, a grant's, or that of a "
+    "pod that found no operator.",
+    ("standing",),
+    (("standing", STANDINGS),),
+)
+OPERATOR_CONNECTED = Metric(
+    "mcp_gateway_operator_connected",
+    "gauge",
+    "1 while an operator has a control channel open, 0 while none has.",
+)
+OPERATOR_CONTACT_AGE = Metric(
+    "mcp_gateway_operator_contact_age_seconds",
+    "gauge",
+    "Time since an operator's last word.",
+)
+GRANT_AGE = Metric(
+    "mcp_gateway_operator_grant_age_seconds",
+    "gauge",
+    "Time since this process took its last grant.",
 )
 BREAKER_OPEN = Metric(
     "mcp_gateway_breaker_open",
