@@ -77,7 +77,7 @@ class Journal:
         recent: the last ones told, oldest first.
     """
 
-    __slots__ = ("_patience", "_since", "_steps", "_told", "_told_at", "_value", "recent")
+    __slots__ = ("_cut", "_patience", "_since", "_steps", "_told", "_told_at", "_value", "recent")
 
     def __init__(self, told: int | None, patience: float) -> None:
         self._patience = patience
@@ -85,6 +85,7 @@ class Journal:
         self._told_at = float("-inf")
         self._since = 0.0
         self._steps = 0
+        self._cut = ""
         self.recent: deque[Moved] = deque(maxlen=KEPT)
 
     def note(self, now: float, value: int, why: str, stated: int | None = None) -> Moved | None:
@@ -100,12 +101,17 @@ class Journal:
             if not self._steps:
                 self._since = now
             self._steps += 1
+            if self._value is not None and value < self._value:
+                self._cut = why
             self._value = value
         if value == self._told:
             self._steps = 0
             return None
         if now < self._due(value, stated):
             return None
+        # What is lower than it was told was cut, even if it grows again by now.
+        if self._lowered(value) and self._cut:
+            why = self._cut
         reason = why if self._steps < 2 else f"in {self._steps} steps: {why}"
         moved = Moved(self._told, value, reason, now, self._lowered(value))
         self.recent.append(moved)
