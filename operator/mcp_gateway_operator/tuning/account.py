@@ -96,6 +96,9 @@ class Limit:
         if self.members.pop(key, None) is None:
             return
         self.idle_since = now
+        # A leader who does not know yet that it is none may have seen it go, too, and have given
+        # what it left to one that was not heard yet.
+        self._claimed -= member.slots.first if member.slots is not None else 0
         for rate in (self.requests, self.tokens):
             rate.bury(now, self._pace.minute, member)
 
@@ -214,7 +217,7 @@ class Limit:
         used = min(report.in_flight, most)
         if member.slots is None:
             member.slots = Part(claim, used)
-            self._claimed += member.slots.held
+            self._claimed += member.slots.first
         else:
             member.slots.reclaim(claim, used)
 

@@ -25,6 +25,7 @@ class Part:
         used: what it says is in use.
 
     Attributes:
+        first: what it held when it was first heard of.
         confirmed: it has acknowledged a grant of this leader; before that there is only its word.
         held: what must be taken to be in use or usable.
         used: what is in use, as far as the pod can have that much.
@@ -40,6 +41,7 @@ class Part:
         "_sent",
         "confirmed",
         "demand",
+        "first",
         "held",
         "pressed",
         "target",
@@ -53,7 +55,7 @@ class Part:
         self._acknowledged_at = float("-inf")
         self.confirmed = False
         self.used = used
-        self.held = max(claim, used)
+        self.held = self.first = max(claim, used)
         self.demand = 0
         self.pressed = False
         self.waiting = False

@@ -58,7 +58,7 @@ class Rate:
             claim = claim if member.known else 0
             if part is None:
                 part = Part(claim, used)
-                self.claimed += part.held
+                self.claimed += part.first
             elif member.fresh:
                 part.reclaim(claim, used)
         if self._tokens:
@@ -69,7 +69,10 @@ class Rate:
     def bury(self, now: float, minute: float, member: Member) -> None:
         """Remember what a pod that is gone may have begun."""
         part = self.part(member)
-        if part is not None and part.held:
+        if part is None:
+            return
+        self.claimed -= part.first
+        if part.held:
             self._ghosts.append((now + minute, part.held))
 
     def ghosts(self, now: float) -> int:
