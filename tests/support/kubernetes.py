@@ -31,6 +31,8 @@ T = TypeVar("T")
 KUBECONFIG_VARIABLE = "TEST_KUBECONFIG"
 COMMAND_TIMEOUT = 60.0
 WAIT_TIMEOUT = 30.0
+# Controllers that could not reach the API server for a while look again after half a minute.
+CONTROLLED_WITHIN = 120.0
 PAUSE = 0.05
 
 
@@ -145,7 +147,7 @@ class Cluster:
         name = f"{prefix}-{secrets.token_hex(4)}"
         self.kubectl("create", "namespace", name)
         try:
-            self.wait("serviceaccount", "default", "create", name)
+            self.wait("serviceaccount", "default", "create", name, CONTROLLED_WITHIN)
             yield name
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false")
