@@ -17,7 +17,7 @@ is for the account that the provider had when it came: another key is another ac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -138,7 +138,6 @@ class Governor:
             self.settle(account, spoken=True)
             warm = [q.warm or 0 for (name, _), (q, _) in self._held.items() if name == account.name]
             account.pool.keep_warm(sum(warm) if self.governs else 0)
-        self._set_peers(grant.peers)
 
     def hear(self) -> None:
         """The operator said a word, whatever it was."""
@@ -193,8 +192,6 @@ class Governor:
         if self._alone and not self._knows(account):
             self._bootstrapped.add(account.identity)
         account.governed = True
-        if self._applied.get((account.name, ""), (account.identity,))[0] != account.identity:
-            account.fleet = {}  # they hold slots of the account that it was before
         account.pool.lanes.set_unlisted(FIRST_LIMIT, governed=True)
         for model in list(self._models(account)):
             limit = account.name, model
@@ -202,6 +199,7 @@ class Governor:
             if spoken or self._applied.get(limit) != (account.identity, bounds):
                 self._apply(account, model, bounds)
                 self._applied[limit] = account.identity, bounds
+        account.set_peers(self._peers(account))
 
     def _models(self, account: Account) -> Iterator[str]:
         """The account's own limit first, then every model that has one."""
@@ -248,13 +246,14 @@ class Governor:
                 rates.assume_used(account.loop.time())
         self._unknown.discard((account.name, model))
 
-    def _set_peers(self, peers: Sequence[Peer]) -> None:
-        for account in self._live.values():
-            found: dict[str, list[Peer]] = {}
-            for peer in peers:
+    def _peers(self, account: Account) -> dict[str, list[Peer]]:
+        """Who holds slots of an account, if it is the one that the grant is for."""
+        found: dict[str, list[Peer]] = {}
+        if self.grant is not None and self._knows(account):
+            for peer in self.grant.peers:
                 if peer.provider == account.name:
                     found.setdefault(peer.model, []).append(peer)
-            account.set_peers(found)
+        return found
 
     def _quota(self, account: Account, model: str) -> Quota | None:
         quota, identity = self._held.get((account.name, model), (None, ""))

@@ -213,7 +213,8 @@ class PeerCaller:
                 raise
 
     def _unanswered(self, peer: Peer, error: Unanswered) -> None:
-        self._ledger.unreachable(peer, self._loop.time())
+        if not self._ledger.unreachable(peer, self._loop.time()):
+            return  # a thousand requests that found out together are one line of the log
         fields = {"address": peer.address, "provider": peer.provider, "error": str(error)}
         log.warning("another pod did not answer", extra={"fields": fields})
 

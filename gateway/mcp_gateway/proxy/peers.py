@@ -73,9 +73,11 @@ class Ledger:
         else:
             self._out.pop(_key(peer), None)
 
-    def unreachable(self, peer: Peer, now: float) -> None:
-        """A pod could not be reached."""
+    def unreachable(self, peer: Peer, now: float) -> bool:
+        """A pod could not be reached; whether that is news."""
+        news = self._avoided.get(peer.address, now) <= now
         self._avoided[peer.address] = now + AVOID
+        return news
 
 
 def _key(peer: Peer) -> tuple[str, str, str]:

@@ -199,6 +199,19 @@ async def test_who_waits_where_no_slot_is_held_is_sent_to_who_holds_one() -> Non
     assert [peer.address for peer in process["kimi"].peers("kimi-k2")] == ["a:1"]
 
 
+async def test_a_process_that_begins_again_still_knows_who_holds_slots() -> None:
+    first, peers = Process(), [Peer(address="a:1", provider="kimi", share=3)]
+    first.grant(Quota(provider="kimi", share=0), peers=peers)
+    kept = first.governor.grant
+    assert kept is not None
+    again = Process(in_fleet=True, mode="Off")
+    again.governor.restore(kept, first.governor.accounts())
+    again.apply(kimi())
+    assert again["kimi"].peers("kimi-k2") == peers
+    again.apply(kimi("sk-2"))
+    assert again["kimi"].peers("kimi-k2") == (), "they hold slots of the account before"
+
+
 async def test_who_waits_when_the_key_changes_goes_on_waiting() -> None:
     process = Process()
     waiting = asyncio.create_task(process["kimi"].pool.acquire(client="a"))

@@ -65,7 +65,8 @@ def test_models_are_counted_one_by_one() -> None:
 
 def test_who_could_not_be_reached_is_avoided_for_a_moment() -> None:
     ledger, away, here = Ledger(Random(0).random), peer(1, share=100), peer(2)
-    ledger.unreachable(away, 10.0)
+    assert ledger.unreachable(away, 9.9)
+    assert not ledger.unreachable(away, 10.0), "it is no news"
     assert ledger.choose([away, here], (), 10.0) is here
     assert ledger.choose([away, here], (), 10.0 + AVOID) is away
 
