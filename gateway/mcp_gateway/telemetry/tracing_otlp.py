@@ -37,6 +37,12 @@ _KINDS = {
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _FAILED = Status(StatusCode.ERROR)
 _UNSET = Status(StatusCode.UNSET)
+# Each try that failed, and each value of a client's that OTLP has no form for.
+_TALKATIVE = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.common._internal",
+    "opentelemetry.trace.span",
+)
 _SCOPE = InstrumentationScope("mcp_gateway", __version__)
 
 
@@ -124,11 +130,12 @@ def _resource(gateway: str) -> Resource:
 
 
 def _nanoseconds(seconds: float) -> int:
-    return int(seconds * 1e9)
+    # By microseconds: a time of day in float nanoseconds would end in noise.
+    return round(seconds * 1e6) * 1000
 
 
 class _Overheard(logging.Filter):
-    """Takes the exporter's own log lines, which come with each try, for the one we write.
+    """Takes the library's own log lines, of which there are many, for the one we write.
 
     Only those of our thread: a program around the gateway may use the same library.
     """
@@ -136,12 +143,14 @@ class _Overheard(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.problem = ""
-        self._logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-        self._logger.addFilter(self)
+        self._loggers = [logging.getLogger(name) for name in _TALKATIVE]
+        for logger in self._loggers:
+            logger.addFilter(self)
 
     def stop(self) -> None:
         """Let the lines through again."""
-        self._logger.removeFilter(self)
+        for logger in self._loggers:
+            logger.removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep the message, and stop the line."""
