@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.integration.monitoring.world import QUICK, World, running_world
 from tests.support.kubernetes import Cluster, eventually, our_own
 from tests.support.postgrest import Fault
@@ -23,7 +24,9 @@ FIRES_WITHIN = 60.0
 LOOKED_FOR = 12.0
 """Seconds of load without a fault: longer than any `for` but the budget's slow one."""
 BOARDS = sorted((ROOT / "manifests" / "dashboards").glob("*.json"))
-REJECTED = Fault(400, '{"code": "22P02", "message": "invalid input syntax"}')
+LARGE = 400_000
+"""Bytes of an insert that the database's door does not take, once it is told so."""
+TOO_LARGE = Fault(413, "too large", larger_than=LARGE)
 AWAY = Fault(503, '{"message": "away"}')
 
 
@@ -74,7 +77,7 @@ def nonsense(world: World) -> None:
 
 
 def test_all_is_well_and_no_alert_fires(world: World) -> None:
-    eventually(lambda: not world.prometheus.down(), "every target is scraped")
+    eventually(lambda: len(world.prometheus.query("up == 1")) == 4, "three pods and the operator")
     with world.load("kimi", 6) as load:
         since = world.age
         eventually(lambda: world.age > since + LOOKED_FOR, "it was looked at for a while")
@@ -90,7 +93,7 @@ def test_every_alert_fires_under_its_fault(world: World) -> None:
         "annotate", "mcpgateway", "llm", "--namespace", world.namespace,
         "gateway.exai.dev/freeze-tuning=true",
     )  # fmt: skip
-    with world.load("kimi", 40), world.load("shaky", 4), world.load("revoked", 1):
+    with world.load("kimi", 24), world.load("shaky", 4), world.load("revoked", 1):
         fires(world, "MCPGatewayCredentialRefused")
         world.shaky.configure({"latency": QUICK, "failures": [{"kind": "server", "ratio": 1.0}]})
         for alert in (
@@ -101,10 +104,11 @@ def test_every_alert_fires_under_its_fault(world: World) -> None:
             "MCPGatewayTuningFrozen",
         ):
             fires(world, alert)
+        world.project.proxy.fault = TOO_LARGE
+        world.ask("kimi", "x" * (LARGE + 1))
+        fires(world, "MCPGatewayRecordingLoss")
         world.project.proxy.fault = AWAY
         fires(world, "MCPGatewayRecordingLag")
-        world.project.proxy.fault = REJECTED
-        fires(world, "MCPGatewayRecordingLoss")
         world.project.proxy.fault = None
     assert "MCPGatewayOperatorLeaderless" not in world.prometheus.firing()
 
@@ -127,6 +131,21 @@ def test_annotations_are_queries_that_prometheus_understands(world: World) -> No
     assert marks
     for expression in marks:
         world.prometheus.query(expression)
+
+
+def test_what_samples_scale_by_is_there(world: World) -> None:
+    sample = (ROOT / "manifests" / "samples" / "autoscaling-keda.yaml").read_text("utf-8")
+    (trigger,) = yaml.safe_load(sample)["spec"]["autoscaling"]["triggers"]
+    query = trigger["metadata"]["query"].replace('"default"', f'"{world.namespace}"')
+    assert len(world.prometheus.query(query)) == 1
+    adapter = (ROOT / "manifests/samples/prometheus-adapter/values.yaml").read_text("utf-8")
+    (rule,) = yaml.safe_load(adapter)["rules"]["custom"]
+    pods = {found["metric"]["pod"] for found in world.prometheus.query(rule["seriesQuery"])}
+    assert pods >= {pod["metadata"]["name"] for pod in world.pods}
+    asked = rule["metricsQuery"].replace("<<.Series>>", "mcp_gateway_requests_in_flight")
+    asked = asked.replace("<<.GroupBy>>", "pod")
+    asked = asked.replace("<<.LabelMatchers>>", f'namespace="{world.namespace}"')
+    assert {found["metric"]["pod"] for found in world.prometheus.query(asked)} == pods
 
 
 def test_alerts_end_with_their_faults(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import yaml
 from tests.integration.operator_cluster.installed import client_key
 from tests.integration.operator_reconcile.gateways import gateway, secret
 from tests.support.gateway_process import SimulatorProcess, simulator
@@ -21,10 +23,12 @@ from tests.support.kubernetes import Cluster, Object
 from tests.support.operator_process import OperatorProcess, running_operator
 from tests.support.postgres import Postgres
 from tests.support.postgrest import Project
+from tests.support.process import ROOT
 from tests.support.prometheus import Prometheus
 
 from mcp_gateway.api import ChatRequest
 from mcp_gateway.client import Client
+from mcp_gateway.client.sync import SyncClient
 from mcp_gateway.errors import GatewayError
 from mcp_gateway.recording.schema import migration
 from mcp_gateway_operator.render.alerts import Scope, gateway_groups, operator_groups
@@ -32,6 +36,8 @@ from mcp_gateway_operator.render.alerts import Scope, gateway_groups, operator_g
 PACE = 1 / 60
 """A minute of the alerts' passes in a second."""
 CEILING = 12
+SYSTEM = "system"
+"""Where the operator seems to be."""
 MODEL = "kimi-k2-0905-preview"
 QUICK = {
     "firstToken": {"median": "100ms", "sigma": 0.2},
@@ -117,11 +123,14 @@ class Load:
         )
         while not self._ended.is_set():
             try:
-                await client.chat(request)
+                error = (await client.chat(request)).error
+            except GatewayError as failure:
+                error = failure
+            if error is None:
                 self.answered += 1
-            except GatewayError:
+            else:
                 self.failed += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
 
 @dataclass(slots=True)
@@ -153,6 +162,14 @@ class World:
         urls = [f"http://{pod['status']['podIP']}:8079/mcp" for pod in self.pods]
         return Load(urls, self.key, provider, clients)
 
+    def ask(self, provider: str, text: str) -> None:
+        """Have one chat answered."""
+        messages = [{"role": "user", "content": text}]
+        url = f"http://{self.pods[0]['status']['podIP']}:8079/mcp"
+        with SyncClient(url, api_key=self.key) as client:
+            request = ChatRequest(provider=provider, model=MODEL, messages=messages, max_tokens=5)
+            assert client.chat(request).error is None
+
     def change(self, **spec: Any) -> None:
         """Patch the gateway's spec."""
         self.cluster.kubectl(
@@ -182,26 +199,48 @@ def document(kimi: str, shaky: str, revoked: str, project: Project) -> Object:
             provider("shaky", shaky, circuitBreaker={"minRequests": 5, "window": "10s"}),
             provider("revoked", revoked),
         ],
-        recording={"enabled": True, "supabase": supabase},
+        recording={"enabled": True, "mode": "all", "supabase": supabase},
         tuning={"mode": "Auto"},
+        monitoring={"tracing": {"otlpEndpoint": "http://127.0.0.1:9", "sampleRatio": 0.01}},
     )
 
 
-def scrapes(namespace: str, pods: list[Object], operator: OperatorProcess) -> list[Object]:
-    """What Prometheus looks at, with the labels that a PodMonitor gives."""
-    port = operator.lines("listening")[0]["port"]
-    of_pods = [
-        {
-            "targets": [f"{pod['status']['podIP']}:9079"],
-            "labels": {"namespace": namespace, "gateway": "llm", "pod": pod["metadata"]["name"]},
-        }
+def scrapes(pods: list[Object], operator: OperatorProcess) -> list[Object]:
+    """The jobs of the sample, given what discovery in a cluster gives: each port of each pod.
+
+    Debian's Prometheus is built without that discovery.
+    """
+    sample = (ROOT / "manifests/samples/prometheus/scrape.yaml").read_text(encoding="utf-8")
+    of_pods, of_operator = yaml.safe_load(sample)["scrape_configs"]
+    del of_pods["kubernetes_sd_configs"], of_operator["kubernetes_sd_configs"]
+    of_pods["static_configs"] = [
+        discovered(pod, f"{pod['status']['podIP']}:{port['containerPort']}", port["name"])
         for pod in pods
+        for port in pod["spec"]["containers"][0]["ports"]
     ]
-    own = {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "system", "pod": "operator"}}
-    return [
-        {"job_name": "gateway", "static_configs": of_pods},
-        {"job_name": "operator", "honor_labels": True, "static_configs": [own]},
-    ]
+    port = operator.lines("listening")[0]["port"]
+    labels = {"app.kubernetes.io/name": "mcp-gateway-operator"}
+    metadata = {"name": "operator", "namespace": SYSTEM, "labels": labels}
+    own = {"metadata": metadata, "status": {"phase": "Running"}}
+    of_operator["static_configs"] = [discovered(own, f"127.0.0.1:{port}", "http")]
+    return [of_pods, of_operator]
+
+
+def discovered(pod: Object, address: str, port: str) -> Object:
+    """A target as discovery by the role `pod` gives it."""
+    metadata = pod["metadata"]
+    labels = {
+        f"pod_label_{re.sub(r'[^a-zA-Z0-9]', '_', name)}": value
+        for name, value in metadata["labels"].items()
+    }
+    labels |= {
+        "namespace": metadata["namespace"],
+        "pod_name": metadata["name"],
+        "pod_phase": pod["status"]["phase"],
+        "pod_container_port_name": port,
+    }
+    named = {f"__meta_kubernetes_{name}": value for name, value in labels.items()}
+    return {"targets": [address], "labels": named}
 
 
 @contextlib.contextmanager
@@ -219,15 +258,22 @@ def running_world(cluster: Cluster, folder: Path) -> Iterator[World]:
             "keys", provider="sk-test", writer=project.key("mcp_gateway_writer"),
             anon=project.key("anon"),
         )  # fmt: skip
-        cluster.apply(keys, document(kimi.url, shaky.url, revoked, project), namespace=namespace)
+        cluster.apply(
+            keys,
+            document(kimi.url, shaky.url, revoked, project),
+            gateway("advised", replicas=1, tuning={"mode": "Recommend"}),
+            namespace=namespace,
+        )
         cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=90.0)
         cluster.wait("mcpgateway", "llm", "jsonpath={.status.readyReplicas}=2", namespace)
+        cluster.wait("mcpgateway", "advised", "condition=Ready", namespace)
         pods = cluster.list("pods", namespace, "app.kubernetes.io/instance=llm")
+        advised = cluster.list("pods", namespace, "app.kubernetes.io/instance=advised")
         rules = [
             *gateway_groups(Scope(pace=PACE)),
-            *operator_groups(Scope('namespace="system"', pace=PACE)),
+            *operator_groups(Scope(f'namespace="{SYSTEM}"', pace=PACE)),
         ]
-        targets = scrapes(namespace, pods, operator)
+        targets = scrapes([*pods, *advised], operator)
         place = folder / "prometheus"
         place.mkdir()
         prometheus = stack.enter_context(Prometheus(place, targets, {"groups": rules}))
