@@ -94,7 +94,7 @@ ERRORS = (
         "By route and status, without what clients did wrong. Runbook: "
         "MCPGatewayErrorBudgetBurnFast.",
         Query(
-            total(rate(metric.ROUTE_REQUESTS, f'status=~"{FAILED}"'), "route", "status"),
+            total(rate(metric.ROUTE_REQUESTS, f'status=~"{FAILED}"'), "route", "status") + " > 0",
             "{{route}} {{status}}",
         ),
         unit="reqps",
@@ -105,7 +105,7 @@ ERRORS = (
         "By provider and cause, before retries and failover: it may be high while clients notice "
         "nothing. `credential` and `quota` do not go away by themselves.",
         Query(
-            total(rate(metric.ATTEMPTS, 'outcome!~"ok|cancelled"'), "provider", "outcome"),
+            total(rate(metric.ATTEMPTS, 'outcome!~"ok|cancelled"'), "provider", "outcome") + " > 0",
             "{{provider}} {{outcome}}",
         ),
         unit="reqps",

@@ -87,6 +87,7 @@ def graph(
         .datasource(SOURCE)
         .unit(unit)
         .min(0)
+        .no_value("none")
         .line_width(1)
         .fill_opacity(25 if stacked else 5)
         .show_points(common.VisibilityMode.NEVER)

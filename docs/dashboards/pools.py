@@ -21,6 +21,11 @@ def limit(name: str) -> str:
     return total(series(PREFIX + name, ONE), "namespace", "gateway", "provider", "model")
 
 
+def by_account(expression: str) -> str:
+    """Added up over the pods."""
+    return total(expression, "namespace", "gateway", "provider")
+
+
 def changes(direction: str) -> str:
     """Where a ceiling was changed in the last minute."""
     found = series(f"{PREFIX}changes_total", f'{ONE},direction="{direction}"')
@@ -28,13 +33,14 @@ def changes(direction: str) -> str:
 
 
 IN_FLIGHT = series(metric.CONNECTIONS, f'{ONE},state="in_flight"')
+LIMITS = series(metric.LIMIT, ONE)
 REFUSED = rate(metric.ATTEMPTS, f'{ONE},outcome=~"{REFUSALS}"')
 NOW = (
     number(
-        "Account in use",
-        "Requests in flight, of those that the pods may have in flight. Near 100 % with nobody "
+        "Fullest account",
+        "Requests in flight, of those that its pods may have in flight. Near 100 % with nobody "
         "waiting is what one pays for.",
-        Query(f"{total(IN_FLIGHT)} / {total(series(metric.LIMIT, ONE))}", ""),
+        Query(f"max({by_account(IN_FLIGHT)} / ({by_account(LIMITS)} > 0))", ""),
         unit="percentunit",
         steps=((None, GREEN), (0.9, ORANGE)),
     ),
@@ -101,11 +107,19 @@ ACCOUNT = (
         "`concurrency` cuts the ceiling, `frequency` and `tokens` drain the rates, `quota` opens "
         "the breaker until its reset, `overload` is the provider's own trouble and moves nothing.",
         Query(
-            total(REFUSED, "provider", "outcome"),
+            total(REFUSED, "provider", "outcome") + " > 0",
             "{{provider}} {{outcome}}",
         ),
         unit="reqps",
         stacked=True,
+    ),
+    graph(
+        "Recommended",
+        "With `tuning.mode: Recommend`: what the operator would allow, and why it would is in the "
+        "status. Empty in the other modes.",
+        Query(limit("recommended"), f"{LIMIT} recommended"),
+        Query(limit("stated"), f"{LIMIT} stated"),
+        unit="short",
     ),
     graph(
         "Changes of the ceiling",
@@ -150,7 +164,7 @@ PODS = (
     graph(
         "Limit by pod",
         "What each pod may have in flight now: its share, or less where it was refused itself.",
-        Query(total(series(metric.LIMIT, ONE), "pod", "provider"), "{{pod}} {{provider}}"),
+        Query(total(LIMITS, "pod", "provider"), "{{pod}} {{provider}}"),
         unit="short",
         stacked=True,
     ),
@@ -163,14 +177,41 @@ PODS = (
     ),
     graph(
         "Mean wait for a connection",
-        "Seconds per attempt, over all of them.",
+        "Seconds per attempt, and per attempt that had to wait at all.",
         Query(
             f"{total(rate(metric.WAIT_SECONDS, ONE), 'provider')}"
             f" / {total(rate(metric.ATTEMPTS, ONE), 'provider')}",
             "{{provider}}",
         ),
+        Query(
+            f"{total(rate(metric.WAIT_SECONDS, ONE), 'provider')}"
+            f" / {total(rate(metric.WAITS, ONE), 'provider')}",
+            "{{provider}} of those that waited",
+        ),
         unit="s",
         steps=((None, GREEN), (5, ORANGE)),
+    ),
+    graph(
+        "Rates in use",
+        "Begun within the last minute, of what the pods may begin; nothing is shown where no rate "
+        "bounds them. Requests wait at 100 %.",
+        Query(
+            f"{total(series(metric.RATE_USED, ONE), 'provider', 'unit')}"
+            f" / {total(series(metric.RATE_LIMIT, ONE), 'provider', 'unit')}",
+            "{{provider}} {{unit}}",
+        ),
+        unit="percentunit",
+        steps=((None, GREEN), (0.95, ORANGE)),
+    ),
+    graph(
+        "Kept warm",
+        "Idle connections, and how many are kept because demand wants them.",
+        Query(
+            total(series(metric.CONNECTIONS, f'{ONE},state="idle"'), "provider"),
+            "{{provider}} idle",
+        ),
+        Query(total(series(metric.WARM, ONE), "provider"), "{{provider}} warm"),
+        unit="short",
     ),
     graph(
         "Attempts by way of another pod",
@@ -197,6 +238,39 @@ PODS = (
         steps=((None, GREEN), (1, RED)),
     ),
 )
+WORD = (
+    graph(
+        "Share by pod",
+        "What the operator granted to each; nothing where it does not divide. The sum of a "
+        "provider's is *granted* above.",
+        Query(total(series(metric.SHARE, ONE), "pod", "provider"), "{{pod}} {{provider}}"),
+        unit="short",
+        stacked=True,
+    ),
+    graph(
+        "Accounts by whose word they are used",
+        "`grant` is the normal of mode Auto. `bootstrap` is a pod that found no operator and takes "
+        "a careful part; `nothing` waits for a first grant, for seconds at most.",
+        Query(total(series(metric.TUNED_ACCOUNTS), "standing"), "{{standing}}"),
+        unit="short",
+        stacked=True,
+    ),
+    graph(
+        "Pods with an operator",
+        "Pods that have a control channel open. Fewer than there are: MCPGatewayConfigNotApplied.",
+        Query(total(series(metric.OPERATOR_CONNECTED)), "connected"),
+        Query(f"count({series(metric.OPERATOR_CONNECTED)})", "pods"),
+        unit="short",
+    ),
+    graph(
+        "Age of the operator's last word",
+        "The oldest over the pods. Silence for more than some seconds lets pods keep their shares "
+        "as caps; grants are old where nothing changes, which is well.",
+        Query(f"max({series(metric.OPERATOR_CONTACT_AGE)})", "last word"),
+        Query(f"max({series(metric.GRANT_AGE)})", "last grant"),
+        unit="s",
+    ),
+)
 
 
 def pools() -> str:
@@ -209,4 +283,7 @@ def pools() -> str:
     made = made.annotation(
         marks("Ceiling lowered", RED, changes("lowered"), f"{LIMIT}: ceiling lowered")
     ).annotation(marks("Ceiling raised", GREEN, changes("raised"), f"{LIMIT}: ceiling raised"))
-    return text(made, (("Now", NOW), ("The account", ACCOUNT), ("The pods", PODS)))
+    return text(
+        made,
+        (("Now", NOW), ("The account", ACCOUNT), ("The pods", PODS), ("The operator's word", WORD)),
+    )

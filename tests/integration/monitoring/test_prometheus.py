@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.monitoring.world import QUICK, World, running_world
+from tests.integration.monitoring.world import CEILING, QUICK, World, running_world
 from tests.support.kubernetes import Cluster, eventually, our_own
 from tests.support.postgrest import Fault
 from tests.support.process import ROOT
@@ -96,6 +96,8 @@ def test_every_alert_fires_under_its_fault(world: World) -> None:
     with world.load("kimi", 24), world.load("shaky", 4), world.load("revoked", 1):
         fires(world, "MCPGatewayCredentialRefused")
         world.shaky.configure({"latency": QUICK, "failures": [{"kind": "server", "ratio": 1.0}]})
+        busy = {"kind": "overload", "ratio": 0.05}
+        world.kimi.configure({"concurrency": CEILING, "latency": QUICK, "failures": [busy]})
         for alert in (
             "MCPGatewayBreakerOpen",
             "MCPGatewayErrorBudgetBurnFast",
@@ -150,6 +152,7 @@ def test_what_samples_scale_by_is_there(world: World) -> None:
 
 def test_alerts_end_with_their_faults(world: World) -> None:
     world.shaky.configure({"latency": QUICK})
+    world.kimi.configure({"concurrency": CEILING, "latency": QUICK})
     world.cluster.kubectl(
         "annotate", "mcpgateway", "llm", "--namespace", world.namespace,
         "gateway.exai.dev/freeze-tuning-",
