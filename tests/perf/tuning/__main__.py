@@ -106,6 +106,8 @@ async def measured(
         say(f"{run.goodput:.1f} % of the best, {run.refused_percent:.2f} % refused, at most "
             f"{run.most} in flight, {run.over} above, failed {run.failed}, "
             f"operator {run.cpu / run.seconds:.1%}, {run.kills} kills")  # fmt: skip
+        for change in run.changes[-4:]:
+            say(f"  {change}")
         if where := options.pictures or (PICTURES if options.save else None):
             picture.save(run, options.scale, where)
     for name in options.only:

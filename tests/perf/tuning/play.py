@@ -85,6 +85,7 @@ class Run:
         over: refusals for concurrency while the provider allowed what was stated.
         stated: the account's limit, which the document of an `unknown` one does not say.
         cpu: seconds of the operator.
+        changes: what the status says of the ceiling's last changes.
     """
 
     scenario: str
@@ -105,6 +106,7 @@ class Run:
     p99: float = 0.0
     failed: dict[str, int] = field(default_factory=dict)
     kills: int = 0
+    changes: list[str] = field(default_factory=list)
     unknown: bool = False
     samples: list[Sample] = field(default_factory=list)
 
@@ -176,6 +178,7 @@ class _Play:
             operator, cpu = world.operator, machine.cpu_seconds([world.operator.pid])
             await self._measure(load, world.figures, churn.run if run.churn else None)
             self.kills = churn.kills
+            run.changes = await world.changes(FLEETS[0])
             if world.operator is operator:
                 run.cpu = machine.cpu_seconds([operator.pid]) - cpu
 

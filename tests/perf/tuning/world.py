@@ -166,6 +166,16 @@ class World:
         """A gateway as it is now."""
         return await self._api.request("GET", f"{self._path}/{name}")
 
+    async def changes(self, name: str) -> list[str]:
+        """What a gateway's status says of its ceiling's last changes."""
+        status = (await self.gateway(name)).get("status", {})
+        found = [
+            change for each in status.get("providers", []) for change in each.get("changes", [])
+        ]
+        return [
+            f"{each.get('before')} → {each.get('after')}: {each.get('reason')}" for each in found
+        ]
+
     def ready(self) -> list[Object]:
         """The pods that may be asked, by name."""
         found = [pod for name in self._keys for pod in self._ready(name)]
@@ -252,9 +262,8 @@ class World:
             if line.startswith(prefix):
                 name, _, value = line.removeprefix(prefix).rpartition(" ")
                 name = name.partition("{")[0]
-                # The ceiling is the account's, which two gateways may share.
-                add = max if name in {"ceiling", "stated"} else float.__add__
-                found[name] = add(found.get(name, 0.0), float(value))
+                # All of it is about the account, which two gateways may share.
+                found[name] = max(found.get(name, 0.0), float(value))
         return found
 
 
