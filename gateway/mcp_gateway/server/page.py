@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
+from mcp_gateway.server import page_tuning
 from mcp_gateway.server.page_look import SCRIPT, STYLE
+from mcp_gateway.server.page_text import duration, size, text
 
 Picture = Mapping[str, Any]
+
+UNBOUNDED = 10_000
+"""A limit from here on is none, and says nothing to people."""
 
 _BREAKER_TONES = {"closed": "good", "half_open": "warn", "open": "bad"}
 _POOL_COUNTS = (
@@ -38,7 +42,7 @@ def render(picture: Picture) -> tuple[bytes, bytes]:
         "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\n"
     )
     state = "ready" if picture.get("ready") else "not ready"
-    title = _text(f"{picture.get('name') or 'gateway'}: {state}")
+    title = text(f"{picture.get('name') or 'gateway'}: {state}")
     return (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -53,7 +57,7 @@ def render(picture: Picture) -> tuple[bytes, bytes]:
 def _body(picture: Picture) -> str:
     parts = [
         _header(picture),
-        *(f'<p class="notice">{_text(text)}</p>' for text in _notices(picture)),
+        *(f'<p class="notice">{text(told)}</p>' for told in _notices(picture)),
         "<h2>Providers</h2>",
         f'<div class="grid">{"".join(map(_provider, picture.get("providers") or ()))}</div>',
         "<h2>Routes, first match wins</h2>",
@@ -69,12 +73,14 @@ def _body(picture: Picture) -> str:
 def _header(picture: Picture) -> str:
     ready = bool(picture.get("ready"))
     generation = picture.get("generation", "?")
+    said = page_tuning.operator(picture.get("operator"))
+    said += " · " if said else ""
     about = (
-        f"version {_text(picture.get('version', '?'))} · generation {_text(generation)} · "
-        f"up {_duration(float(picture.get('uptimeSeconds') or 0))}"
+        f"{said}version {text(picture.get('version', '?'))} · generation {text(generation)} · "
+        f"up {duration(float(picture.get('uptimeSeconds') or 0))}"
     )
     return (
-        f"<header><h1>{_text(picture.get('name') or 'gateway')}</h1>"
+        f"<header><h1>{text(picture.get('name') or 'gateway')}</h1>"
         f"{_badge('ready' if ready else 'not ready', 'good' if ready else 'bad')}"
         f'<span class="soft end">{about}</span></header>'
     )
@@ -83,6 +89,7 @@ def _header(picture: Picture) -> str:
 def _notices(picture: Picture) -> Iterable[str]:
     for name, detail in (picture.get("details") or {}).items():
         yield f"{name}: {detail}"
+    yield from page_tuning.silence(picture.get("operator"))
 
 
 def _provider(provider: Picture) -> str:
@@ -91,25 +98,27 @@ def _provider(provider: Picture) -> str:
     state = str(breaker.get("state", "unknown"))
     error = provider.get("lastError")
     lanes: Picture = pool.get("lanes") or {}
+    tuning: Picture = provider.get("tuning") or {}
     return (
         '<section class="card"><header>'
-        f"<h3>{_text(provider.get('name', ''))}</h3>"
-        f'<span class="soft">{_text(provider.get("type", ""))}</span>'
+        f"<h3>{text(provider.get('name', ''))}</h3>"
+        f'<span class="soft">{text(provider.get("type", ""))}</span>'
         f'<span class="end">{_breaker(state, breaker)}</span></header>'
-        f"{_load('in flight', pool)}"
+        f"{page_tuning.standing(tuning)}{_load('in flight', pool)}"
         f"{''.join(_load(f'{model}', lane, code=True) for model, lane in lanes.items())}"
+        f"{page_tuning.rates(tuning)}{page_tuning.ceilings(tuning)}"
         f"<dl>{_counts(pool)}{_rates(provider.get('rates') or {})}</dl>"
         f"{''.join(_endpoint(url) for url in provider.get('endpoints') or ())}"
-        f"{f'<p class=error>{_text(error)}</p>' if error else ''}</section>"
+        f"{f'<p class=error>{text(error)}</p>' if error else ''}</section>"
     )
 
 
 def _breaker(state: str, breaker: Picture) -> str:
-    text = f"breaker {state.replace('_', ' ')}"
+    told = f"breaker {state.replace('_', ' ')}"
     seconds = float(breaker.get("retryAfter") or 0)
     if seconds:
-        text += f" for {_duration(seconds)}"
-    return _badge(text, _BREAKER_TONES.get(state, ""))
+        told += f" for {duration(seconds)}"
+    return _badge(told, _BREAKER_TONES.get(state, ""))
 
 
 def _load(label: str, lane: Picture, *, code: bool = False) -> str:
@@ -117,10 +126,11 @@ def _load(label: str, lane: Picture, *, code: bool = False) -> str:
     percent = min(100.0, 100.0 * in_flight / limit) if limit else 0.0
     full = " full" if limit and in_flight >= limit else ""
     share = lane.get("share")
-    granted = f" · share {_text(share)}" if share is not None else ""
-    name = f"<code>{_text(label)}</code>" if code else _text(label)
+    bound = f" of {limit}" if limit < UNBOUNDED else ""
+    bound += f" · share {text(share)}" if share is not None else ""
+    name = f"<code>{text(label)}</code>" if code else text(label)
     return (
-        f'<div class="row"><span>{name}</span><span><b>{in_flight}</b> of {limit}{granted}</span>'
+        f'<div class="row"><span>{name}</span><span><b>{in_flight}</b>{bound}</span>'
         f'</div><svg class="bar{full}" viewBox="0 0 100 1" preserveAspectRatio="none" role="img" '
         f'aria-label="{in_flight} of {limit} in flight">'
         f'<rect width="{percent:.1f}" height="1"></rect></svg>'
@@ -132,7 +142,9 @@ def _counts(pool: Picture) -> str:
     waited = int(pool.get("wait_count") or 0)
     if waited:
         mean = float(pool.get("wait_sum") or 0) / waited
-        pairs.append(("mean wait of those that waited", _duration(mean)))
+        pairs.append(("mean wait of those that waited", duration(mean)))
+    if pool.get("warm"):
+        pairs.append(("connections kept warm", pool["warm"]))
     if pool.get("in_flight_at_refusal") is not None:
         pairs.append(("in flight at the last refusal", pool["in_flight_at_refusal"]))
     return _pairs(pairs)
@@ -143,13 +155,13 @@ def _rates(rates: Picture) -> str:
 
 
 def _endpoint(url: object) -> str:
-    return f'<p class="soft"><code>{_text(url)}</code></p>'
+    return f'<p class="soft"><code>{text(url)}</code></p>'
 
 
 def _routes(routes: Sequence[Picture]) -> str:
     rows = "".join(
-        f"<tr><td><b>{_text(route.get('name', ''))}</b></td>"
-        f"<td>{_text(str(route.get('strategy', '')).replace('_', ' '))}</td>"
+        f"<tr><td><b>{text(route.get('name', ''))}</b></td>"
+        f"<td>{text(str(route.get('strategy', '')).replace('_', ' '))}</td>"
         f"<td>{'<br>'.join(map(_backend, route.get('backends') or ()))}</td></tr>"
         for route in routes
     )
@@ -160,22 +172,22 @@ def _routes(routes: Sequence[Picture]) -> str:
 
 
 def _backend(backend: Picture) -> str:
-    text = _text(backend.get("provider", ""))
+    told = text(backend.get("provider", ""))
     if backend.get("model"):
-        text += f" as <code>{_text(backend['model'])}</code>"
-    text += (
-        f' <span class="soft">priority {_text(backend.get("priority", 0))}, '
-        f"weight {_text(backend.get('weight', 1))}</span>"
+        told += f" as <code>{text(backend['model'])}</code>"
+    told += (
+        f' <span class="soft">priority {text(backend.get("priority", 0))}, '
+        f"weight {text(backend.get('weight', 1))}</span>"
     )
-    return text if backend.get("available", True) else f"{text} {_badge('unavailable', 'bad')}"
+    return told if backend.get("available", True) else f"{told} {_badge('unavailable', 'bad')}"
 
 
 def _clients(picture: Picture) -> str:
     listener: Picture = picture.get("listener") or {}
     facts = [(name.replace("_", " "), value) for name, value in listener.items()]
-    layers = " → ".join(_text(name) for name in picture.get("middleware") or ())
+    layers = " → ".join(text(name) for name in picture.get("middleware") or ())
     doors = "".join(
-        f"<tr><td>{_text(name)}</td><td><code>{_text(url)}</code></td></tr>"
+        f"<tr><td>{text(name)}</td><td><code>{text(url)}</code></td></tr>"
         for name, url in (picture.get("urls") or {}).items()
     )
     return (
@@ -193,8 +205,8 @@ def _recording(recording: Picture | None) -> str:
         ("recorded", recording.get("recorded", 0)),
         ("waiting for a commit", recording.get("queued", 0)),
         ("lost", sum(int(count) for count in dropped.values())),
-        ("spool", _size(float(recording.get("spool_bytes") or 0))),
-        ("longest wait for a commit", _duration(float(recording.get("exposure") or 0))),
+        ("spool", size(float(recording.get("spool_bytes") or 0))),
+        ("longest wait for a commit", duration(float(recording.get("exposure") or 0))),
         ("dead letters", recording.get("dead_letters", 0)),
     ]
     shipper: Picture | None = recording.get("shipper")
@@ -202,47 +214,21 @@ def _recording(recording: Picture | None) -> str:
         facts += [
             ("shipped", shipper.get("shipped", 0)),
             ("still to ship", shipper.get("waiting", 0)),
-            ("behind by", _duration(float(shipper.get("lag") or 0))),
+            ("behind by", duration(float(shipper.get("lag") or 0))),
         ]
     notes = [recording.get("degraded"), (shipper or {}).get("problem")]
-    errors = "".join(f'<p class="error">{_text(note)}</p>' for note in notes if note)
+    errors = "".join(f'<p class="error">{text(note)}</p>' for note in notes if note)
     return f'<div class="card">{_facts(facts)}{errors}</div>'
 
 
 def _facts(facts: Iterable[tuple[str, object]]) -> str:
-    items = "".join(f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in facts)
+    items = "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in facts)
     return f'<dl class="facts">{items}</dl>'
 
 
 def _pairs(pairs: Iterable[tuple[str, object]]) -> str:
-    return "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in pairs)
+    return "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in pairs)
 
 
-def _badge(text: str, tone: str) -> str:
-    return f'<span class="badge {tone}">{_text(text)}</span>'
-
-
-def _text(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
-        return f"{value:,}".replace(",", "\u202f")
-    return escape(str(value))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} days"
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    raise AssertionError("the last unit takes every size")
+def _badge(word: str, tone: str) -> str:
+    return f'<span class="badge {tone}">{text(word)}</span>'

@@ -53,6 +53,13 @@ p { margin: .25rem 0; }
 .bar rect { fill: var(--bar); }
 .bar.full rect { fill: var(--warn); }
 .row { display: flex; justify-content: space-between; gap: 1rem; }
+.row.top { margin-top: .7rem; }
+.standing { margin: 0 0 .5rem; font-size: .88rem; }
+.reasons { list-style: none; margin: .25rem 0 0; padding: 0; font-size: .84rem; }
+.reasons li { display: flex; gap: .7rem; padding: .12rem 0; }
+.reasons li + li { color: var(--soft); }
+.reasons time { color: var(--soft); white-space: nowrap; }
+.reasons span { min-width: 0; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: 1fr auto; gap: .1rem 1rem; margin: .6rem 0 0;
      font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; text-align: right; }
