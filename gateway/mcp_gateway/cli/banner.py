@@ -54,9 +54,14 @@ class Facts:
     everywhere: bool = False
 
 
-def on_all_addresses(url: str) -> bool:
-    """Tell whether a listener's URL stands for every address of this machine."""
-    return urlsplit(url).hostname in _ALL
+def on_all_addresses(host: str, bind: str = "") -> bool:
+    """Tell whether a listener can be reached at every address of this machine.
+
+    Args:
+        host: where the document wants it.
+        bind: where it is in place of 0.0.0.0; or empty.
+    """
+    return (bind if bind and host == "0.0.0.0" else host) in _ALL  # noqa: S104
 
 
 def reachable(url: str) -> str:

@@ -174,7 +174,7 @@ class Service:
     # --- start -------------------------------------------------------------------------
 
     async def _announce(self, gateway: Gateway, *, as_json: bool) -> None:
-        facts = await _facts(gateway, self._place.file)
+        facts = await _facts(gateway, self._place)
         if as_json:
             terminal.out_json(banner.as_json(facts, os.getpid()))
         else:
@@ -220,13 +220,13 @@ def _overridden(document: MCPGateway, given: Mapping[str, Any]) -> MCPGateway:
     return document.model_copy(update={"spec": spec})
 
 
-async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
+async def _facts(gateway: Gateway, place: Place) -> banner.Facts:
     document = gateway.document
     urls = {name: banner.reachable(url) for name, url in gateway.urls.items()}
     provider, model = await _something_to_call(gateway)
     return banner.Facts(
         name=document.metadata.name,
-        file=str(file),
+        file=str(place.file),
         websocket=urls.get("websocket", ""),
         http=urls.get("http", ""),
         openai=urls.get("openai", ""),
@@ -240,11 +240,7 @@ async def _facts(gateway: Gateway, file: Path) -> banner.Facts:
         provider=provider,
         model=model,
         program=command_name(sys.argv[0]),
-        everywhere=any(
-            banner.on_all_addresses(url)
-            for name, url in gateway.urls.items()
-            if name in {"websocket", "http", "openai"}
-        ),
+        everywhere=banner.on_all_addresses(document.spec.server.host, place.bind),
     )
 
 

@@ -141,9 +141,12 @@ def test_an_address_for_all_is_shown_as_one_that_can_be_called(url: str, reachab
 
 
 def test_a_gateway_that_others_reach_says_so() -> None:
-    assert banner.on_all_addresses("ws://0.0.0.0:8079/mcp")
-    assert banner.on_all_addresses("http://[::]:8079/v1")
-    assert not banner.on_all_addresses("http://127.0.0.1:8079/v1")
+    everywhere = "0.0.0.0"  # noqa: S104
+    assert banner.on_all_addresses(everywhere)
+    assert banner.on_all_addresses("::")
+    assert not banner.on_all_addresses(everywhere, "10.0.0.7")
+    assert banner.on_all_addresses(everywhere, "::")
+    assert not banner.on_all_addresses("127.0.0.1")
 
     text = banner.as_text(changed(everywhere=True), io.StringIO())
     assert "all addresses of this machine, port 8079" in text
