@@ -37,13 +37,19 @@ NAME = pki.server_name("default", "web")
 
 
 class Pipe(asyncio.Transport):
-    """One end of a connection: what is written arrives at the other end a turn later."""
+    """One end of a connection: what is written arrives at the other end a turn later.
+
+    Attributes:
+        written: everything that was.
+        mute: what is written arrives no more, as from a node that is gone.
+    """
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         super().__init__()
         self.protocol = protocol
         self.other: Pipe
         self.written = b""
+        self.mute = False
         self._socket = FakeSocket()
         self._loop = asyncio.get_running_loop()
         self._lost = False
@@ -51,7 +57,8 @@ class Pipe(asyncio.Transport):
     def write(self, data: Any) -> None:
         if not self._lost:
             self.written += bytes(data)
-            self._loop.call_soon(self.other.arrive, bytes(data))
+            if not self.mute:
+                self._loop.call_soon(self.other.arrive, bytes(data))
 
     def arrive(self, data: bytes) -> None:
         if not self._lost:

@@ -30,13 +30,12 @@ from mcp_gateway.errors import (
     PoolTimeout,
     RemoteProtocolError,
     UpstreamRefused,
+    UpstreamTimeout,
 )
 from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import Client, Exchange
 from mcp_gateway.proxy.failure import judge
-from mcp_gateway.upstream.pool import PoolSettings
-
-QUICK = PoolSettings(acquire_timeout=5.0)
+from mcp_gateway.proxy.peer_call import HEARD
 
 
 @pytest.fixture
@@ -289,6 +288,53 @@ async def test_a_pod_killed_while_a_request_waits_there_loses_nothing(fleet: Mem
     with pytest.raises(ConnectionLost):
         await served
     assert spare.hops("in") == {"ok": 1}
+
+
+async def test_a_pod_that_shuts_down_sends_back_who_still_waits(fleet: MemoryFleet) -> None:
+    poor = fleet.add("web-1", hangs, share=0)
+    leaving, spare = fleet.add("web-2", hangs, share=1), fleet.add("web-3", says("Hi."), share=0)
+    fleet.grant(0, 1, 0)
+    served = asyncio.create_task(asked(poor))
+    await settle()
+    waits = asyncio.create_task(asked(poor))
+    await settle()
+    fleet.grant(0, 1, 1)
+    leaving.reachable = False
+    assert await leaving.listener.drain(1.0) == 2
+    assert (await waits).content == "Hi."
+    with pytest.raises(ConnectionLost):
+        await served
+    assert spare.hops("in") == {"ok": 1}
+
+
+async def test_a_refusal_after_a_long_silence_of_a_stream_keeps_its_type(
+    fleet: MemoryFleet,
+) -> None:
+    poor, rich = fleet.add("web-1", hangs, share=0), fleet.add("web-2", hangs, share=1)
+    fleet.grant(0, 1)
+    exchange = chat_exchange(sink=Collector())
+    asking = asyncio.create_task(asked(poor, exchange))
+    # Long enough for the other pod to have begun its response, to keep the way open.
+    await asyncio.sleep(50.0)
+    assert b"keep-alive" in rich.pipes[0].written
+    REFUSAL(rich.script.connector.transports[0])
+    with pytest.raises(UpstreamRefused) as caught:
+        await asking
+    assert (caught.value.kind, caught.value.retry_after) == ("frequency", 2.0)
+    assert not exchange.streamed
+    assert len(rich.pipes) == 1
+
+
+async def test_a_pod_that_falls_silent_in_a_stream_is_given_up(fleet: MemoryFleet) -> None:
+    poor, rich = fleet.add("web-1", hangs, share=0), fleet.add("web-2", hangs, share=1)
+    fleet.grant(0, 1)
+    asking = asyncio.create_task(asked(poor, chat_exchange(sink=Collector())))
+    await settle()
+    rich.pipes[0].mute = True
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(UpstreamTimeout):
+        await asking
+    assert asyncio.get_running_loop().time() - began == pytest.approx(HEARD, abs=2.0)
 
 
 async def test_clients_take_turns_where_the_slot_is(fleet: MemoryFleet) -> None:
