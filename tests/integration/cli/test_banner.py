@@ -1,6 +1,7 @@
 """What a gateway that was started says of itself."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,4 +19,6 @@ def test_it_says_that_others_reach_it(host: str, told: bool, tmp_path: Path) -> 
     arguments = ["run", str(file), "--port", "0", "--admin-port", "0", "--data-dir", str(tmp_path)]
     with start(*arguments) as gateway:
         gateway.wait_for("err", "'Hello!'\n")
-        assert ("all addresses of this machine, port " in gateway.err) is told
+        gateway.signal(signal.SIGTERM)
+        said = gateway.end().err
+    assert ("all addresses of this machine, port " in said) is told
