@@ -70,7 +70,8 @@ class Tracing(Model):
     """Where spans of requests go."""
 
     otlp_endpoint: HttpUrl
-    """An OTLP/HTTP receiver: `http://otel-collector:4318`."""
+    """An OTLP/HTTP receiver: `http://otel-collector:4318`. Needs the extra
+    `mcp-gateway[tracing]`, which the container image has."""
 
     sample_ratio: Ratio = 0.01
     """The part of requests that begin a trace here. One that comes in with a sampled trace is
