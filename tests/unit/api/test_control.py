@@ -7,7 +7,6 @@ import pytest
 
 from mcp_gateway.api.control import (
     MAX_PROBLEMS,
-    MAX_TEXT,
     MAX_UP,
     Ack,
     Config,
@@ -23,6 +22,7 @@ from mcp_gateway.api.control import (
     read_down,
     read_up,
 )
+from mcp_gateway.api.quota import MAX_TEXT
 from mcp_gateway.errors import ProtocolError
 
 

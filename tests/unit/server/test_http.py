@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from mcp_gateway.server.message import Bounds
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: h\r\n"
 
 
-def reader(**bounds: int) -> RequestReader:
+def reader(**bounds: Any) -> RequestReader:
     return RequestReader(Bounds(**bounds), "192.0.2.7")
 
 
