@@ -164,7 +164,7 @@ class Forecast:
         selector = f"{MANAGED_BY_LABEL}={MANAGER},{INSTANCE_LABEL}={gateway.name}"
         found = []
         for kind in CHILDREN:
-            if kind.optional and kind.api_version not in context.apis:
+            if kind.optional and kind.name not in context.apis:
                 continue
             items = await every(self._cluster, kind, gateway.key.namespace, labelSelector=selector)
             for item in items:
@@ -176,14 +176,14 @@ class Forecast:
 
 
 async def _served(cluster: Cluster) -> frozenset[str]:
-    """Return which of the optional APIs the cluster has."""
+    """Return the names of the optional kinds that the cluster has."""
     found = set()
     for version in {kind.api_version for kind in CHILDREN if kind.optional}:
         try:
-            await cluster.request("get", "GET", f"/apis/{version}")
+            answer = await cluster.request("get", "GET", f"/apis/{version}")
         except (NotFound, Forbidden):
             continue
-        found.add(version)
+        found |= {each["kind"] for each in msgspec.json.decode(answer)["resources"]}
     return frozenset(found)
 
 

@@ -246,12 +246,12 @@ class Store:
 
     def present(self, kind: Kind, there: bool) -> None:
         """The cluster has this kind's API, or has it no longer."""
-        if there == (kind.api_version in self.apis):
+        if there == (kind.name in self.apis):
             return
         if there:
-            self.apis.add(kind.api_version)
+            self.apis.add(kind.name)
         else:
-            self.apis.discard(kind.api_version)
+            self.apis.discard(kind.name)
         if kind.optional:
             for key in self.resources:
                 self._on_change(key)

@@ -56,7 +56,7 @@ def objects(gateway: Gateway, context: Context) -> list[dict[str, Any]]:
         autoscaler(gateway, context.apis),
         ingress(gateway),
         dashboard(gateway),
-        *(each for each in _optional(gateway) if each and each["apiVersion"] in context.apis),
+        *(each for each in _optional(gateway) if each and each["kind"] in context.apis),
     ]
     return [sealed(each) for each in found if each is not None]
 
@@ -74,7 +74,7 @@ def unavailable(gateway: Gateway, context: Context) -> list[str]:
     return [
         f"{each['kind']} ({each['apiVersion']})"
         for each in _optional(gateway)
-        if each and each["apiVersion"] not in context.apis
+        if each and each["kind"] not in context.apis
     ]
 
 

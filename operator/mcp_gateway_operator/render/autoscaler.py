@@ -17,7 +17,7 @@ def autoscaler(gateway: Gateway, apis: Collection[str]) -> dict[str, Any] | None
     way. KEDA makes its own from a ScaledObject, where that can be made.
     """
     wanted = gateway.spec.autoscaling
-    if wanted is None or (wanted.triggers and SCALED_OBJECT.api_version in apis):
+    if wanted is None or (wanted.triggers and SCALED_OBJECT.name in apis):
         return None
     return {
         "apiVersion": "autoscaling/v2",

@@ -8,7 +8,7 @@ from mcp_gateway_operator.render.kind import CHILDREN
 
 
 def _every_api() -> frozenset[str]:
-    return frozenset(kind.api_version for kind in CHILDREN if kind.optional)
+    return frozenset(kind.name for kind in CHILDREN if kind.optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Context:
     Attributes:
         image: container image of gateways that name none.
         operator_namespace: where the operator runs; its pods alone may reach control ports.
-        apis: the optional API groups and versions that the cluster has; all by default.
+        apis: names of the optional kinds that the cluster has; all by default.
         generation: number of the document in the ConfigMap.
     """
 

@@ -19,6 +19,7 @@ APIS = (
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
     ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
     ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
+    ("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
 )
 TRIGGERS = {"maxReplicas": 4, "triggers": [{"type": "cron", "metadata": {"timezone": "UTC"}}]}
 
@@ -76,7 +77,7 @@ def test_everything_that_can_be_asked_for_is_made_and_pruned(
         httpRoute={"parentRefs": [{"name": "edge"}], "hostnames": ["mcp.example.com"]},
         ingress={"className": "nginx", "hostnames": ["mcp.example.com"], "tlsSecretName": "tls"},
         service={"type": "NodePort"},
-        monitoring={"podMonitor": True},
+        monitoring={"podMonitor": True, "prometheusRule": True, "dashboard": True},
     )
     cluster.apply(asked, namespace=namespace)
     scaled = spec(cluster, namespace, "scaledobject.keda.sh")
@@ -89,18 +90,26 @@ def test_everything_that_can_be_asked_for_is_made_and_pruned(
     backend = way_in["rules"][0]["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "llm", "port": {"number": 8079}}
     assert spec(cluster, namespace, "podmonitor.monitoring.coreos.com")["podMetricsEndpoints"]
+    assert spec(cluster, namespace, "prometheusrule.monitoring.coreos.com")["groups"]
+    boards = cluster.get("configmap", "llm-dashboards", namespace)
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert len(boards["data"]) == 3
     assert spec(cluster, namespace, "service")["type"] == "NodePort"
     assert cluster.find("hpa", "llm", namespace) is None
     cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=60.0)
     assert condition(cluster, namespace, "Degraded")["reason"] == "AsExpected"
 
     cluster.apply(gateway(replicas=1), namespace=namespace)
-    for kind in ("scaledobject", "httproute", "ingress", "podmonitor"):
+    for kind in ("scaledobject", "httproute", "ingress", "podmonitor", "prometheusrule"):
         eventually(
             lambda kind=kind: cluster.find(kind, "llm", namespace) is None,  # type: ignore[misc]
             f"the {kind} is pruned",
         )
     eventually(lambda: spec(cluster, namespace, "service")["type"] == "ClusterIP", "as before")
+    eventually(
+        lambda: cluster.find("configmap", "llm-dashboards", namespace) is None,
+        "the dashboards are pruned",
+    )
 
 
 def test_without_keda_it_scales_by_cpu_and_says_what_is_missing(

@@ -16,6 +16,8 @@ from mcp_gateway_operator.render.kind import (
     DEPLOYMENT,
     HTTP_ROUTE,
     POD,
+    POD_MONITOR,
+    PROMETHEUS_RULE,
     SECRET,
     SERVICE,
     Kind,
@@ -190,9 +192,16 @@ def test_an_optional_api_that_appears_is_told_to_all(seen: Seen) -> None:
     seen.store.present(HTTP_ROUTE, True)
     seen.store.present(HTTP_ROUTE, True)
     assert seen.new() == [KEY]
-    assert HTTP_ROUTE.api_version in seen.store.apis
+    assert HTTP_ROUTE.name in seen.store.apis
     seen.store.present(HTTP_ROUTE, False)
-    assert HTTP_ROUTE.api_version not in seen.store.apis
+    assert HTTP_ROUTE.name not in seen.store.apis
+    # Of one API group and version, one kind may be there and another not.
+    seen.new()
+    seen.store.present(POD_MONITOR, True)
+    seen.store.present(PROMETHEUS_RULE, False)
+    assert seen.new() == [KEY]
+    assert seen.store.apis >= {POD_MONITOR.name}
+    assert PROMETHEUS_RULE.name not in seen.store.apis
 
 
 def pod(**status: Any) -> PodItem:
