@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.integration.monitoring.world import CEILING, QUICK, World, running_wo
 from tests.support.kubernetes import Cluster, eventually, our_own
 from tests.support.postgrest import Fault
 from tests.support.process import ROOT
+from tests.support.prometheus import promtool
 
 pytestmark = pytest.mark.integration
 
@@ -133,6 +135,15 @@ def test_annotations_are_queries_that_prometheus_understands(world: World) -> No
     assert marks
     for expression in marks:
         world.prometheus.query(expression)
+
+
+def test_names_and_kinds_are_as_prometheus_wants_them(world: World) -> None:
+    pod = world.pods[0]["status"]["podIP"]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{pod}:9079/metrics", timeout=10.0) as answer:
+        of_gateway = answer.read().decode()
+    for text in (of_gateway, world.operator.get("/metrics")[1]):
+        assert promtool("check", "metrics", text=text) == ""
 
 
 def test_what_samples_scale_by_is_there(world: World) -> None:
