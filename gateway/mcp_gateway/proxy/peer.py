@@ -187,7 +187,7 @@ class PeerCaller:
         now = self._loop.time()
         way = self._ways.to(peer.address, now)
         if way is None:
-            raise Unanswered("there is no way to it")
+            raise Unanswered("its address cannot be used, or the fleet's files cannot be read")
         try:
             lease = await way.pool.acquire(
                 client=exchange.client.name,
