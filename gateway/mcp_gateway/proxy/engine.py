@@ -75,7 +75,7 @@ class Engine:
         self._ids: list[str] = []
         self._generated_line = ""
         self._lines = lines
-        self._services = Services(secrets, metrics, lines, self._generate_key, elsewhere)
+        self._services = Services(secrets, metrics, lines, self._generate_key, elsewhere=elsewhere)
         self._snapshot: Snapshot | None = None
 
     @property

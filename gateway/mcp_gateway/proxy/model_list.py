@@ -33,6 +33,7 @@ class ModelList:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self._identity = account.identity
         self._models: Sequence[str] = ()
         self._asked = float("-inf")
         self._answered = False
@@ -49,6 +50,10 @@ class ModelList:
             if self._due():
                 await self._ask()
         return self._models
+
+    def is_of(self, account: Account) -> bool:
+        """It lists what this account can call, by the credential that it has now."""
+        return self._account is account and self._identity == account.identity
 
     def _due(self) -> bool:
         age = self._account.loop.time() - self._asked

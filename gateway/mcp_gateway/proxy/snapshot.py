@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp_gateway.api import Recording, Spec
 from mcp_gateway.api import Route as RouteSpec
 from mcp_gateway.config import client_keys
 from mcp_gateway.config.secrets import SecretReader
-from mcp_gateway.limits.retry import RetryBudget, RetryPolicy
+from mcp_gateway.limits.retry import RetryPolicy
 from mcp_gateway.proxy import balancer
 from mcp_gateway.proxy.account import Account
 from mcp_gateway.proxy.balancer import Backend
@@ -21,9 +21,9 @@ from mcp_gateway.proxy.layers.metrics import MetricsLayer
 from mcp_gateway.proxy.layers.rate_limit import RateLimitLayer
 from mcp_gateway.proxy.layers.recording import Recorder, RecordingLayer
 from mcp_gateway.proxy.layers.tracing import TracingLayer
+from mcp_gateway.proxy.memory import Memory
 from mcp_gateway.proxy.meters import RouteMeters
 from mcp_gateway.proxy.middleware import Handler, Middleware, compose, load_third_party
-from mcp_gateway.proxy.model_list import ModelList
 from mcp_gateway.proxy.pattern import compile_pattern
 from mcp_gateway.proxy.router import Route, Router
 from mcp_gateway.recording.choice import kept
@@ -52,6 +52,8 @@ class Services:
     lines: LineWriter
     generated_key: Callable[[], str]
     """The line of the key that stands in where the document names none."""
+    memory: Memory = field(default_factory=Memory)
+    """What was used and learned so far."""
     elsewhere: Elsewhere | None = None
     """Makes attempts where this pod holds no slot."""
 
@@ -65,7 +67,7 @@ def build_layers(spec: Spec, services: Services) -> list[Middleware]:
     """
     makers: dict[str, Callable[[], Middleware]] = {
         "auth": lambda: _auth(spec, services),
-        "rate_limit": lambda: RateLimitLayer(spec.rate_limit),
+        "rate_limit": lambda: RateLimitLayer(spec.rate_limit, services.memory.buckets),
         "logging": lambda: LoggingLayer(
             services.lines, level=spec.logging.level, content=spec.logging.content
         ),
@@ -94,11 +96,13 @@ def compile_snapshot(
         max_backoff=spec.retry.max_backoff,
         on=frozenset(spec.retry.on),
     )
+    budget = services.memory.budget
+    budget.ratio = spec.retry.budget
     innermost = Dispatcher(
         router,
         accounts,
         policy,
-        RetryBudget(spec.retry.budget),
+        budget,
         elsewhere=services.elsewhere,
     )
     meters = {route.name: RouteMeters(services.metrics, route.name) for route in routes}
@@ -109,7 +113,7 @@ def compile_snapshot(
     if tracer is not None:
         tracing = TracingLayer(tracer, {each.name: each.type for each in spec.providers})
         outer.insert(0, tracing)
-    lists = {name: ModelList(account) for name, account in accounts.items()}
+    lists = services.memory.model_lists(accounts)
     return Snapshot(
         spec=spec,
         handler=compose([*outer, *layers], innermost),

@@ -24,14 +24,20 @@ class RateLimitLayer:
     A client's own rate, from its key, goes before the document's. Anonymous clients are told
     apart by their address.
 
+    Args:
+        settings: the document's rate; None where it has none.
+        buckets: those of the document before; by default there was none.
+
     Raises:
         RateLimited: with `retry_after`, the seconds until one request would pass.
     """
 
-    def __init__(self, settings: RateLimit | None) -> None:
+    def __init__(
+        self, settings: RateLimit | None, buckets: OrderedDict[str, TokenBucket] | None = None
+    ) -> None:
         self._settings = settings
         self._by_client = settings is None or settings.by == "client"
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict() if buckets is None else buckets
         self._loop = asyncio.get_running_loop()
 
     def __call__(self, exchange: Exchange, handler: Handler) -> Awaitable[ChatAnswer | None]:
@@ -55,19 +61,23 @@ class RateLimitLayer:
             key = client.name if client.name != "anonymous" else f"@{peer}"
         else:
             key = ""
+        rate, burst = self._rate(client)
         buckets = self._buckets
         bucket = buckets.get(key)
         if bucket is not None:
             buckets.move_to_end(key)
+            if bucket.rate != rate or bucket.burst != burst:
+                bucket.configure(rate, burst)  # a document changed it; what was used is used
             return bucket
         if len(buckets) >= MAX_BUCKETS:
             buckets.popitem(last=False)
-        bucket = buckets[key] = self._make(client)
+        bucket = buckets[key] = TokenBucket(rate, burst)
         return bucket
 
-    def _make(self, client: Client) -> TokenBucket:
-        if client.requests_per_second is not None:
-            rate = client.requests_per_second
-            return TokenBucket(rate, float(client.burst or max(1.0, rate)))
+    def _rate(self, client: Client) -> tuple[float, float]:
+        """Requests a second, and at once."""
+        own = client.requests_per_second
+        if own is not None:
+            return own, float(client.burst or max(1.0, own))
         assert self._settings is not None, "a bucket is made only where a rate is set"
-        return TokenBucket(self._settings.per_second, float(self._settings.burst_size))
+        return self._settings.per_second, float(self._settings.burst_size)
