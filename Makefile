@@ -74,7 +74,7 @@ bench-operator: $(STAMP)  ## Measure the operator: a change on ten pods, a new g
 bench-tuning: $(STAMP)  ## Measure how full the closed loop keeps an account, beside static pools
 	@$(BIN)/python -m tests.perf.tuning
 
-generate: $(STAMP)  ## Rewrite the CRD and the reference pages from the code
+generate: $(STAMP)  ## Rewrite the CRD, the reference pages, dashboards and alerts from the code
 	@$(BIN)/python -m docs.generate
 
 manifests: $(STAMP)  ## Rewrite manifests/install.yaml from the charts (builds helm)
