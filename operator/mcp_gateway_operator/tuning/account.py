@@ -43,6 +43,7 @@ class Limit:
         account: identity of the account.
         model: the model, where the provider limits every model by itself; else empty.
         pace: time constants.
+        began: when this leadership did.
 
     Attributes:
         members: by pod uid and provider, who uses it.
@@ -54,7 +55,7 @@ class Limit:
         idle_since: when the last member left or fell silent about it.
     """
 
-    def __init__(self, account: str, model: str, pace: Pace) -> None:
+    def __init__(self, account: str, model: str, pace: Pace, began: float) -> None:
         self.account = account
         self.model = model
         self.members: dict[tuple[str, str], Member] = {}
@@ -70,7 +71,9 @@ class Limit:
         self._before: int | None = None
         self._claimed = 0
         self._opened = float("inf")
+        self._began = began
         self._inherited = False
+        self._unsure_until = float("-inf")
         self._next_step = float("-inf")
         self._next_tidy = float("-inf")
 
@@ -270,10 +273,12 @@ class Limit:
         for rate in (self.requests, self.tokens):
             if rate.stated is None:
                 continue
-            # What no pod holds may have been begun by one that went shortly before this leader
-            # came: for a minute, nobody can tell.
-            recent = now - self._opened < self._pace.minute
-            unsure = unheard or (recent and (self._inherited or rate.claimed > 0))
+            # What no pod holds may have been begun by one that went before it was heard: for a
+            # minute, nobody can tell.
+            if rate.claimed > 0 or self._inherited:
+                since = now if unheard else self._began
+                self._unsure_until = max(self._unsure_until, since + self._pace.minute)
+            unsure = unheard or now < self._unsure_until
             reserve = _reserve(rate.stated, rate.claimed, unsure)
             parts = (rate.part(member) for member in members)
             held = sum(part.held for part in parts if part is not None)

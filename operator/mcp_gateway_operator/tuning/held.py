@@ -25,7 +25,7 @@ class Part:
         used: what it says is in use.
 
     Attributes:
-        first: what it held when it was first heard of.
+        first: what it claimed when it was first heard of.
         confirmed: it has acknowledged a grant of this leader; before that there is only its word.
         held: what must be taken to be in use or usable.
         used: what is in use, as far as the pod can have that much.
@@ -52,10 +52,11 @@ class Part:
 
     def __init__(self, claim: int, used: int = 0) -> None:
         self._sent = [(0, claim)]
-        self._acknowledged_at = float("-inf")
+        self._acknowledged_at = float("inf")
         self.confirmed = False
         self.used = used
-        self.held = self.first = max(claim, used)
+        self.held = max(claim, used)
+        self.first = claim
         self.demand = 0
         self.pressed = False
         self.waiting = False
@@ -103,6 +104,7 @@ class Part:
     def reclaim(self, claim: int, used: int) -> None:
         """Take the word of a pod that was never told anything by this leader."""
         self._sent = [(0, claim)]
+        self._acknowledged_at = float("inf")
         self.confirmed = False
         self.used = used
         self.target = self.wanted = claim

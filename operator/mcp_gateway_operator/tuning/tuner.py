@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -41,7 +42,7 @@ class Tuner:
         self._pods: dict[str, Pod] = {}
         self._limits: dict[tuple[str, str], Limit] = {}
         self._herald = Herald(pace, epoch)
-        self._began: float | None = None
+        self._began = float("nan")
 
     def tick(
         self, now: float, pods: Sequence[PodState], specs: Mapping[Site, AccountSpec]
@@ -53,7 +54,7 @@ class Tuner:
             pods: every pod that is not known to be gone, of every gateway.
             specs: by gateway and provider.
         """
-        if self._began is None:
+        if math.isnan(self._began):
             self._began = now
         self._meet(now, pods)
         for pod in self._pods.values():
@@ -157,7 +158,8 @@ class Tuner:
             return None
         limit = self._limits.get((account, model))
         if limit is None:
-            limit = self._limits[account, model] = Limit(account, model, self._pace)
+            limit = Limit(account, model, self._pace, self._began)
+            self._limits[account, model] = limit
         member = pod.members[provider, model] = Member(pod, provider, model, account, self._pace)
         limit.join(member)
         return member

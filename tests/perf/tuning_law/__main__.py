@@ -59,7 +59,9 @@ def line(scenario: Scenario, controller: str, found: list[tuple[Outcome, Outcome
     if scenario.rpm:
         used = f"{mean(100 * (o.attempts - o.refused) / scenario.rpm / scenario.minutes for o, _ in found):.1f}"
     if scenario.tpm:
-        used = f"{mean(100 * o.tokens / scenario.tpm / scenario.minutes for o, _ in found):.1f}"
+        used = (
+            f"{mean(100 * o.begun_tokens / scenario.tpm / scenario.minutes for o, _ in found):.1f}"
+        )
     return (
         f"| {scenario.name} | {controller} | {part:.2f} "
         f"| {mean(one.refusal_percent for one, _ in found):.2f} "

@@ -139,9 +139,9 @@ class Pod:
         now = self._clock.now
         requests, tokens = self._rates
         if requests is not None and self._begun.total(now) >= requests:
-            return self._begun.opens() - now if requests else 1.0
+            return max(1e-6, self._begun.opens() - now) if requests else 1.0
         if tokens is not None and self._charged.total(now) + call.tokens > tokens:
-            return self._charged.opens() - now if self._charged.total(now) else 1.0
+            return max(1e-6, self._charged.opens() - now) if self._charged.total(now) else 1.0
         return 0.0
 
     def _wake(self, delay: float) -> None:

@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
         answered: requests that were.
-        tokens: of those.
+        tokens: of those; begun_tokens: of those that the provider let in.
         attempts, refused, overloads: at the provider; overloads are the scenario's own.
         most: the most in flight; over: the most by which that was above the cap.
         grants: messages to pods.
@@ -46,6 +46,7 @@ class Outcome:
 
     answered: int = 0
     tokens: int = 0
+    begun_tokens: int = 0
     attempts: int = 0
     refused: int = 0
     overloads: int = 0
@@ -296,6 +297,7 @@ def run(scenario: Scenario, controller: Controller, seed: int, pace: Pace | None
         clock.at(0.01, look)
     clock.run(end)
     outcome, provider = fleet.outcome, fleet.provider
+    outcome.begun_tokens = provider.begun_tokens
     outcome.attempts, outcome.refused = provider.attempts, provider.refused
     outcome.overloads, outcome.most, outcome.over = (
         provider.overloads, provider.most, provider.over)  # fmt: skip

@@ -78,7 +78,8 @@ def calls(scenario: Scenario, seed: int) -> list[Call]:
     rng = random.Random(f"{scenario.name.split()[0]} {seed}")
     end = scenario.minutes * 60.0
     peak = max(scenario.offered(end * n / 1000) for n in range(1000)) / MEAN_SERVICE
-    now, drawn = 0.0, []
+    now = 0.0
+    drawn: list[Call] = []
     while True:
         now += rng.expovariate(peak)
         if now >= end:

@@ -73,7 +73,11 @@ class HostilePod:
             self.epoch, self.sequence = epoch, 0
 
     def report(self, rng: random.Random, now: float) -> Report:
-        """What it says; a liar exaggerates everything but which grant it runs."""
+        """What it says; a liar exaggerates everything but which grant it runs, and its rate.
+
+        What a liar claims of a rate when a leader comes may be what a pod has used that is gone,
+        whom no leader can ask any more.
+        """
         self.begun = [at for at in self.begun if at > now - KEPT]
         absurd = rng.choice([10_000, 2**53]) if self.liar and rng.random() < 0.5 else 0
         limit = LimitReport(
@@ -85,7 +89,7 @@ class HostilePod:
             waiting=max(self.waiting, absurd),
             arrivals=rng.randint(0, 2**53) if self.liar else len(self.begun),
             completions=rng.randint(0, 2**53) if self.liar else 0,
-            requests_per_minute=max(self.quota, absurd),
+            requests_per_minute=self.quota,
             requests_in_window=max(len(self.begun), absurd),
             rate_waiting=max(self.waiting if len(self.begun) >= self.quota else 0, absurd),
         )
@@ -146,6 +150,17 @@ class HostileWorld:
         """Let one thing happen."""
         rng = self.rng
         self.now += rng.choice([0.001, 0.01, 0.3, 1.0])
+        self._life()
+        self._population()
+        for leader in self.leaders[-2:]:
+            if leader is self.leaders[-1] or rng.random() < 0.5:
+                self._tick(leader)
+        if rng.random() < 0.004:
+            self.lead()
+
+    def _life(self) -> None:
+        """Pods work and speak, messages arrive."""
+        rng = self.rng
         for pod in self.pods.values():
             if rng.random() < 0.5:
                 pod.work(rng, self.now)
@@ -160,12 +175,6 @@ class HostileWorld:
             message = self.wire.pop(rng.randrange(len(self.wire)))
             if rng.random() > 0.05:
                 message()
-        self._population()
-        for leader in self.leaders[-2:]:
-            if leader is self.leaders[-1] or rng.random() < 0.5:
-                self._tick(leader)
-        if rng.random() < 0.004:
-            self.lead()
 
     def _population(self) -> None:
         rng = self.rng

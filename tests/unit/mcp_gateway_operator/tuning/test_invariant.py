@@ -10,7 +10,7 @@ STEPS = 1_500
 
 @pytest.mark.parametrize("liars", [0, 2])
 @pytest.mark.parametrize(("cap", "rate"), [(1, 3), (7, 40), (100, 500)])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_shares_and_requests_in_flight_never_exceed_a_stated_limit(
     seed: int, cap: int, rate: int, liars: int
 ) -> None:
