@@ -26,6 +26,8 @@ PROVIDER_NAMES = {"kimi": "moonshot_ai", "glm": "zhipu_ai", "openai": "openai"}
 _METHODS = frozenset({"notifications/initialized", "notifications/cancelled"}).union(
     *SERVED.values()
 )
+OPENING = "websocket/open"
+"""The method of the exchange that lets a WebSocket in. No message, so MCP has no word for it."""
 _OPENAI_NAMES = {
     "chat/completions": ("POST", "/v1/chat/completions"),
     "models": ("GET", "/v1/models"),
@@ -200,10 +202,12 @@ def _face(exchange: Exchange, attributes: dict[str, Value]) -> str:
         return f"{verb} {route}".strip()
     if exchange.face is Face.EMBEDDED:
         return exchange.method
+    attributes["network.protocol.name"] = exchange.face.value
+    if exchange.method == OPENING:
+        return OPENING
     # What a client makes up must not become a name, nor a value that is looked for.
     method = exchange.method if exchange.method in _METHODS else "_OTHER"
     attributes["mcp.method.name"] = method
-    attributes["network.protocol.name"] = exchange.face.value
     if exchange.request_id:
         attributes["jsonrpc.request.id"] = exchange.request_id
     if exchange.tool and exchange.operation is not Operation.PROTOCOL:

@@ -294,6 +294,16 @@ async def test_what_a_client_makes_up_becomes_no_name() -> None:
     assert server.attributes["network.protocol.name"] == "websocket"
 
 
+async def test_the_opening_of_a_websocket_is_no_message() -> None:
+    run = traced(says("Hello!"))
+    exchange = Exchange("a" * 32, Face.WEBSOCKET, "websocket/open", 0.0, WALL)
+    await run.layer(exchange, run.dispatch)
+    (server,) = run.spans
+    assert server.name == "websocket/open"
+    assert "mcp.method.name" not in server.attributes
+    assert server.attributes["network.protocol.name"] == "websocket"
+
+
 async def test_the_openai_face_is_named_by_http() -> None:
     run = traced(says("Hello!"))
     exchange = chat_exchange()
