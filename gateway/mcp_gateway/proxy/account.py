@@ -273,8 +273,7 @@ class Account:
             turn.begin(started)
         timeouts = self._timeouts(exchange, started)
         if exchange.trace is not None:
-            endpoint = lease.connection.endpoint
-            exchange.trace.send(call, started, endpoint.host, endpoint.port)
+            exchange.trace.send(call, started, lease.connection.endpoint)
         try:
             answer = await self._ask(exchange, lease, call, attempt, timeouts)
         except ProviderRefused as exc:
