@@ -17,6 +17,7 @@ from mcp_gateway.protocol import trace_context
 if TYPE_CHECKING:
     from mcp_gateway.providers.base import ChatCall
     from mcp_gateway.proxy.exchange import Attempt, Exchange
+    from mcp_gateway.upstream.endpoint import Endpoint
 
 
 class Step(Struct):
@@ -67,12 +68,12 @@ class Trace(Struct):
         if self.sampled:
             self.steps.append(Step(attempt, new_span_id(), now))
 
-    def send(self, call: ChatCall, now: float, address: str, port: int) -> None:
+    def send(self, call: ChatCall, now: float, to: Endpoint) -> None:
         """The attempt's request goes out now: it takes the context with it."""
         parent = self.traceparent
         if self.sampled:
             step = self.steps[-1]
-            step.sent, step.address, step.port = now, address, port
+            step.sent, step.address, step.port = now, to.host, to.port
             parent = trace_context.traceparent(self.trace_id, step.span_id, sampled=True)
         call.context = trace_context.header_lines(parent, self.state)
 

@@ -16,8 +16,10 @@ from mcp_gateway.proxy.meters import HopMeters
 from mcp_gateway.server.peer import PeerFace
 from mcp_gateway.telemetry.metrics import Registry
 from mcp_gateway.telemetry.tracing import Kind, Span, Tracer
+from mcp_gateway.upstream.endpoint import Endpoint
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+POD_B = Endpoint.parse("https://10.0.0.2:9082")
 CHAT = {"model": "kimi-k2", "messages": [{"role": "user", "content": "Hello!"}]}
 
 
@@ -61,7 +63,7 @@ async def test_the_pod_that_asks_says_whom_and_leaves_the_call_to_it() -> None:
         assert exchange.trace is not None
         assert exchange.call is not None
         exchange.trace.begin(attempt, exchange.started)
-        exchange.trace.send(exchange.call, exchange.started, "10.0.0.2", 9082)
+        exchange.trace.send(exchange.call, exchange.started, POD_B)
         lines.append(exchange.call.context)
         await asyncio.sleep(2.0)
         exchange.trace.end(asyncio.get_running_loop().time())
