@@ -35,7 +35,7 @@ class Pool(Model):
     idle connections themselves after a minute or so; staying below that avoids dead ones."""
 
     acquire_timeout: Duration = 15.0
-    """Longest wait for a connection. Then the request fails over, or fails as `PoolTimeout`. A
+    """Longest wait for a connection, and for the account's rates. Then the request fails over, or fails as `PoolTimeout`. A
     client's own deadline ends the wait earlier."""
 
     max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

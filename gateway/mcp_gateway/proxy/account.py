@@ -151,7 +151,7 @@ class Account:
             exchange: what is carried; it takes note of the attempt.
             call: what to ask.
             model: the model to ask for.
-            patience: seconds to wait for a connection in place of the document's.
+            patience: seconds to wait, for rates and a connection, in place of the document's.
 
         Raises:
             Misdirected: this process holds no slot, and a peer does; nothing was sent.
@@ -159,11 +159,7 @@ class Account:
                 go on.
             DeadlineExceeded: the client's deadline passed.
         """
-        attempt = Attempt(self.spec.name, model)
-        exchange.attempts.append(attempt)
-        trace = exchange.trace
-        if trace is not None:
-            trace.begin(attempt, self.loop.time())
+        attempt = self._begin(exchange, model)
         lease: Lease | None = None
         turns: Sequence[Turn] = ()
         try:
@@ -171,6 +167,8 @@ class Account:
             if self.rates.limited or self.model_rates:
                 # Before the lease: who waits for a rate keeps no connection from others.
                 turns = await self._take_turns(exchange, call, attempt, patience)
+                # One wait for the client, whatever it was for.
+                patience = max(0.0, self._patience(patience) - attempt.queue)
             lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
                 client=exchange.client.name,
                 lane=model,
@@ -200,9 +198,16 @@ class Account:
                 turn.cancel()
             exchange.queued += attempt.queue
             exchange.upstream += attempt.upstream
-            if trace is not None:
-                trace.end(self.loop.time())
+            if exchange.trace is not None:
+                exchange.trace.end(self.loop.time())
         return answer
+
+    def _begin(self, exchange: Exchange, model: str) -> Attempt:
+        attempt = Attempt(self.spec.name, model)
+        exchange.attempts.append(attempt)
+        if exchange.trace is not None:
+            exchange.trace.begin(attempt, self.loop.time())
+        return attempt
 
     def _check_deadline(self, exchange: Exchange) -> None:
         deadline = exchange.deadline
@@ -222,7 +227,7 @@ class Account:
     ) -> list[Turn]:
         """Wait for the account's turn and the model's; all or none."""
         started = self.loop.time()
-        until = started + (self.spec.pool.acquire_timeout if patience is None else patience)
+        until = started + self._patience(patience)
         deadline = exchange.deadline
         if deadline is not None:
             until = min(until, deadline)
@@ -240,6 +245,9 @@ class Account:
         finally:
             attempt.queue = self.loop.time() - started
         return taken
+
+    def _patience(self, given: float | None) -> float:
+        return self.spec.pool.acquire_timeout if given is None else given
 
     def _out_of_rate(self, deadline: float | None) -> GatewayError:
         if deadline is not None and self.loop.time() >= deadline:

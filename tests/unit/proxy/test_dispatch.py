@@ -437,6 +437,49 @@ async def test_what_one_of_two_rates_took_comes_back_where_the_other_has_no_turn
     assert kimi.account.rates.levels(now) == left
 
 
+async def test_who_waits_for_a_rate_keeps_no_connection_from_others() -> None:
+    kimi = Script("kimi", says("Hi."), limits=AccountLimits(requests_per_minute=6, concurrency=1))
+    made = dispatcher(kimi)
+    await made(chat_exchange())
+    waiting = asyncio.create_task(made(chat_exchange()))
+    await asyncio.sleep(5.0)
+    assert kimi.account.rates.waiting == 1
+    assert kimi.account.in_flight == 1
+    assert kimi.account.pool.in_flight == kimi.account.pool.waiting == 0
+    await waiting
+
+
+async def test_a_deadline_that_passes_at_a_rate_is_the_clients_own() -> None:
+    kimi = Script("kimi", says("Hi."), limits=AccountLimits(requests_per_minute=6))
+    kimi.account.rates.may_rise = True
+    made = dispatcher(kimi)
+    await made(chat_exchange())
+    now = asyncio.get_running_loop().time()
+    exchange = chat_exchange(deadline=now + 3.0)
+    assert isinstance(await failure(made, exchange), DeadlineExceeded)
+    assert asyncio.get_running_loop().time() == pytest.approx(now + 3.0)
+    assert exchange.queued == pytest.approx(3.0)
+    assert kimi.account.rates.waiting == 0
+
+
+async def test_a_wait_for_a_rate_and_a_connection_is_one_wait() -> None:
+    kimi = Script(
+        "kimi",
+        hangs,
+        limits=AccountLimits(requests_per_minute=6, concurrency=1),
+        settings=PoolSettings(max_connections=1),
+    )
+    made = dispatcher(kimi)
+    first = asyncio.create_task(made(chat_exchange()))
+    await asyncio.sleep(1.0)
+    began = asyncio.get_running_loop().time()
+    assert isinstance(await failure(made, chat_exchange()), PoolTimeout)
+    patience = kimi.account.spec.pool.acquire_timeout
+    assert asyncio.get_running_loop().time() - began == pytest.approx(patience)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
 async def test_a_rate_that_is_used_up_is_waited_for() -> None:
     kimi = Script("kimi", says("Hi."), limits=AccountLimits(requests_per_minute=6))
     made = dispatcher(kimi)
