@@ -151,7 +151,7 @@ class Account:
             exchange: what is carried; it takes note of the attempt.
             call: what to ask.
             model: the model to ask for.
-            patience: seconds to wait, for rates and a connection, in place of the document's.
+            patience: seconds to wait for a connection in place of the document's.
 
         Raises:
             Misdirected: this process holds no slot, and a peer does; nothing was sent.
@@ -167,8 +167,6 @@ class Account:
             if self.rates.limited or self.model_rates:
                 # Before the lease: who waits for a rate keeps no connection from others.
                 turns = await self._take_turns(exchange, call, attempt, patience)
-                # One wait for the client, whatever it was for.
-                patience = max(0.0, self._patience(patience) - attempt.queue)
             lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
                 client=exchange.client.name,
                 lane=model,
@@ -227,7 +225,7 @@ class Account:
     ) -> list[Turn]:
         """Wait for the account's turn and the model's; all or none."""
         started = self.loop.time()
-        until = started + self._patience(patience)
+        until = started + (self.spec.pool.acquire_timeout if patience is None else patience)
         deadline = exchange.deadline
         if deadline is not None:
             until = min(until, deadline)
@@ -245,9 +243,6 @@ class Account:
         finally:
             attempt.queue = self.loop.time() - started
         return taken
-
-    def _patience(self, given: float | None) -> float:
-        return self.spec.pool.acquire_timeout if given is None else given
 
     def _out_of_rate(self, deadline: float | None) -> GatewayError:
         if deadline is not None and self.loop.time() >= deadline:
