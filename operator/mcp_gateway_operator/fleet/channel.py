@@ -184,6 +184,8 @@ class Channel:
                 message = self.talk.receive(text, self._loop.time())
                 if isinstance(message, Report):
                     self._reported(before, message)
+                    if self.talk.asks:
+                        self._wake.set()
                 elif not isinstance(message, Pong):
                     self._wake.set()
                     self._changed()

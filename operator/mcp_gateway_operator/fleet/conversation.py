@@ -113,6 +113,7 @@ class Conversation:
         self._grant: Grant | None = None
         self._granted: Grant | None = None
         self._questions: list[Probe | Ping] = []
+        self._reminded = False
         self._opened = 0.0
         self._heard = 0.0
         self._pinged = 0.0
@@ -135,6 +136,11 @@ class Conversation:
         """State what the pod may use: the newest word counts, and replaces one not yet sent."""
         self._grant = grant
 
+    @property
+    def asks(self) -> bool:
+        """There is a question that was not sent yet."""
+        return bool(self._questions)
+
     # --- the channel's life --------------------------------------------------------------
 
     def opened(self, now: float) -> None:
@@ -143,6 +149,7 @@ class Conversation:
         # What was said on a channel that broke may not have come; twice does no harm.
         self._sent = self._settled = self._granted = None
         self._questions.clear()
+        self._reminded = False
         self._invalid = 0
         self._arrivals.clear()
 
@@ -189,12 +196,11 @@ class Conversation:
             raise GaveUp("the pod missed two heartbeats")
         if self._sent is not None and now - self._sent[1] >= ACK_WITHIN:
             raise GaveUp(f"the pod did not answer to generation {self._sent[0].config.generation}")
-        texts = [question.encode() for question in self._questions]
+        texts = [self._send(now)] if self._must_send() else []
+        texts += [question.encode() for question in self._questions]
         if any(isinstance(question, Ping) for question in self._questions):
             self._pinged = now
         self._questions.clear()
-        if self._must_send():
-            texts.append(self._send(now))
         if self._grant is not None and self._grant is not self._granted:
             # After a configuration of the same leadership: the pod knows its epoch by then.
             self._granted = self._grant
@@ -229,10 +235,23 @@ class Conversation:
         wanted = self._wanted
         assert wanted is not None, "asked for only where something is wanted"
         self._sent = (wanted, now)
+        self._remind()
         running = self.generation
         if wanted.config.generation < running <= wanted.newest:
             return wanted.config.model_copy(update={"takes_back": running}).encode()
         return wanted.text
+
+    def _remind(self) -> None:
+        """Ask for a report that shows our epoch, once: one with a lower epoch counts for nothing.
+
+        The pod would send it by itself only seconds later.
+        """
+        latest = self._sent[0] if self._sent is not None else self._settled
+        if latest is None or self.report is None or self._reminded:
+            return
+        if self.report.epoch < latest.config.epoch:
+            self._reminded = True
+            self._questions.append(Ping())
 
     def _take(self, message: Up, now: float) -> None:
         match message:
@@ -245,6 +264,7 @@ class Conversation:
                 self._answered(message.generation, "refused", now)
             case Report():
                 self.report, self.reported = message, now
+                self._remind()
             case Probed():
                 self.probed = message
             case Pong():

@@ -333,6 +333,23 @@ def test_a_grant_is_said_again_on_the_next_channel() -> None:
     assert [message["sequence"] for message in sent(conversation, START + 1.0)] == [4]
 
 
+def test_a_report_that_shows_our_epoch_is_asked_for_once() -> None:
+    early = talk(epoch=1, want=wanted(2, epoch=2))
+    say(early, Report(requests=1, errors=0, since=5.0, epoch=1))
+    assert types(early) == ["config", "ping"], "the report came before the configuration went"
+    late = talk(epoch=1, want=wanted(2, epoch=2))
+    assert types(late) == ["config"]
+    for _ in range(3):
+        say(late, Report(requests=1, errors=0, since=5.0, epoch=1))
+    assert types(late) == ["ping"]
+    say(late, Ack(generation=2))
+    say(late, Report(requests=1, errors=0, since=5.0, epoch=2))
+    assert types(late) == []
+    settled = talk(epoch=2, want=wanted(1, epoch=2))
+    say(settled, Report(requests=1, errors=0, since=5.0, epoch=2))
+    assert types(settled) == []
+
+
 def test_a_report_is_answered_to_by_nobody() -> None:
     conversation = talk()
     report = Report(requests=1, errors=0, since=5.0)
