@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 PAUSE: Final = 0.25
 """Seconds to wait here before pods that had no slot, or did not answer, are asked again."""
+EARLY: Final = 0.01
+"""Seconds by which a timer may be early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class PeerCaller:
         failed: set[str] = set()
         while True:
             peers = account.peers(model) if account.holds_nothing(model) else ()
+            if not peers:
+                failed.clear()
             peer = self._ledger.choose(peers, failed, self._loop.time())
             try:
                 if peer is not None:
@@ -129,8 +133,12 @@ class PeerCaller:
         try:
             return await account.attempt(exchange, errand.call, errand.model, patience=patience)
         except (Misdirected, PoolTimeout) as error:
-            if isinstance(error, PoolTimeout) and not account.holds_nothing(errand.model):
-                raise  # of a rate, or behind others: nobody else is to be asked
+            if isinstance(error, PoolTimeout):
+                early = began + patience - self._loop.time()
+                if early > EARLY and not asked:
+                    raise  # a rate says at once that it takes too long
+                # The others are asked again in a while, and not at once.
+                await asyncio.sleep(early)
             exchange.attempts.pop()
             exchange.queued += self._loop.time() - began
             raise Misdirected(str(error), provider=account.name) from error
