@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.dashboards.board import choice, frame, text
 from docs.dashboards.panel import GREEN, ORANGE, RED, graph, number
-from docs.dashboards.query import CHOSEN_OPERATOR, Query, quantile, rate, series, total
+from docs.dashboards.query import CHOSEN_OPERATOR, Query, quantile, rate, ratio, series, total
 
 from mcp_gateway_operator.metrics import Metrics
 
@@ -42,7 +42,7 @@ NOW = (
     number(
         "Pods as configured",
         "Pods that run the configuration they are to, of all.",
-        Query(f"{of_pods('applied')} / {of_pods('wanted')}", ""),
+        Query(ratio(of_pods("applied"), of_pods("wanted")), ""),
         unit="percentunit",
         steps=((None, RED), (0.99, ORANGE), (1, GREEN)),
     ),
@@ -57,7 +57,10 @@ NOW = (
         "Failed reconciles",
         "Part of the reconciles that ended in an error; the log has it.",
         Query(
-            f"({FAILED} or vector(0)) / {total(rate(OPERATOR.reconcile_seconds, part='count'))}",
+            ratio(
+                f"({FAILED} or vector(0))",
+                total(rate(OPERATOR.reconcile_seconds, part="count")),
+            ),
             "",
         ),
         unit="percentunit",

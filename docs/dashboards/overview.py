@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.dashboards.board import frame, of_gateways, text
 from docs.dashboards.panel import GREEN, ORANGE, RED, graph, number
-from docs.dashboards.query import Query, mean, quantile, rate, series, total
+from docs.dashboards.query import Query, mean, quantile, rate, ratio, series, total
 
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway_operator.render.alerts import FAILED, NOT_OURS
@@ -19,7 +19,7 @@ NOW = (
         "Part of the chats that got an answer. What clients did wrong (bad input, no credential, "
         "no route, their own rate) and what they cancelled is not counted. The alerts about the "
         "error budget look at the same figure.",
-        Query(f"1 - ({FAILING} or vector(0)) / {COUNTED}", ""),
+        Query(f"1 - {ratio(f'({FAILING} or vector(0))', COUNTED)}", ""),
         unit="percentunit",
         steps=((None, RED), (0.99, ORANGE), (0.999, GREEN)),
     ),
@@ -174,14 +174,14 @@ PROCESS = (
     graph(
         "CPU of the pods",
         "Cores. One process uses at most one: near 1, more replicas are needed.",
-        Query(total(rate("process_cpu_seconds_total"), "pod"), "{{pod}}"),
+        Query(total(rate("process_cpu_seconds_total", 'gateway!=""'), "pod"), "{{pod}}"),
         unit="short",
         steps=((None, GREEN), (0.8, ORANGE)),
     ),
     graph(
         "Memory of the pods",
         "Resident. It levels off; one that does not is a leak, and worth a report.",
-        Query(total(series("process_resident_memory_bytes"), "pod"), "{{pod}}"),
+        Query(total(series("process_resident_memory_bytes", 'gateway!=""'), "pod"), "{{pod}}"),
         unit="bytes",
     ),
     graph(

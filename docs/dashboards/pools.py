@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.dashboards.board import choice, frame, marks, of_gateways, text
 from docs.dashboards.panel import GREEN, ORANGE, RED, graph, number
-from docs.dashboards.query import Query, rate, series, total
+from docs.dashboards.query import Query, rate, ratio, series, total
 
 from mcp_gateway.telemetry import definitions as metric
 from mcp_gateway_operator.metrics import TUNING
@@ -34,13 +34,14 @@ def changes(direction: str) -> str:
 
 IN_FLIGHT = series(metric.CONNECTIONS, f'{ONE},state="in_flight"')
 LIMITS = series(metric.LIMIT, ONE)
+WAITED = total(rate(metric.WAIT_SECONDS, ONE), "provider")
 REFUSED = rate(metric.ATTEMPTS, f'{ONE},outcome=~"{REFUSALS}"')
 NOW = (
     number(
         "Fullest account",
         "Requests in flight, of those that its pods may have in flight. Near 100 % with nobody "
         "waiting is what one pays for.",
-        Query(f"max({by_account(IN_FLIGHT)} / ({by_account(LIMITS)} > 0))", ""),
+        Query(f"max({ratio(by_account(IN_FLIGHT), by_account(LIMITS))})", ""),
         unit="percentunit",
         steps=((None, GREEN), (0.9, ORANGE)),
     ),
@@ -67,7 +68,7 @@ NOW = (
         "Refused",
         "Part of the attempts that the providers refused for load. Under 0.6 % is the aim.",
         Query(
-            f"({total(REFUSED)} or vector(0)) / {total(rate(metric.ATTEMPTS, ONE))}",
+            ratio(f"({total(REFUSED)} or vector(0))", total(rate(metric.ATTEMPTS, ONE))),
             "",
         ),
         unit="percentunit",
@@ -179,13 +180,11 @@ PODS = (
         "Mean wait for a connection",
         "Seconds per attempt, and per attempt that had to wait at all.",
         Query(
-            f"{total(rate(metric.WAIT_SECONDS, ONE), 'provider')}"
-            f" / {total(rate(metric.ATTEMPTS, ONE), 'provider')}",
+            ratio(WAITED, total(rate(metric.ATTEMPTS, ONE), "provider")),
             "{{provider}}",
         ),
         Query(
-            f"{total(rate(metric.WAIT_SECONDS, ONE), 'provider')}"
-            f" / {total(rate(metric.WAITS, ONE), 'provider')}",
+            ratio(WAITED, total(rate(metric.WAITS, ONE), "provider")),
             "{{provider}} of those that waited",
         ),
         unit="s",
@@ -196,8 +195,10 @@ PODS = (
         "Begun within the last minute, of what the pods may begin; nothing is shown where no rate "
         "bounds them. Requests wait at 100 %.",
         Query(
-            f"{total(series(metric.RATE_USED, ONE), 'provider', 'unit')}"
-            f" / {total(series(metric.RATE_LIMIT, ONE), 'provider', 'unit')}",
+            ratio(
+                total(series(metric.RATE_USED, ONE), "provider", "unit"),
+                total(series(metric.RATE_LIMIT, ONE), "provider", "unit"),
+            ),
             "{{provider}} {{unit}}",
         ),
         unit="percentunit",

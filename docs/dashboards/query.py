@@ -61,11 +61,19 @@ def total(expression: str, *by: str) -> str:
 
 
 def quantile(share: float, metric: Metric | MetricWrapperBase, *by: str) -> str:
-    """The value that `share` of a histogram's observations are below."""
+    """The value that `share` of a histogram's observations are below; none where there are none."""
     buckets = total(rate(metric, part="bucket"), "le", *by)
-    return f"histogram_quantile({share:g}, {buckets})"
+    return f"histogram_quantile({share:g}, {buckets}) >= 0"
+
+
+def ratio(part: str, whole: str) -> str:
+    """One through the other, where the other is not zero."""
+    return f"{part} / ({whole} > 0)"
 
 
 def mean(metric: Metric, *by: str) -> str:
     """The average of a histogram's observations."""
-    return f"{total(rate(metric, part='sum'), *by)} / {total(rate(metric, part='count'), *by)}"
+    return ratio(
+        total(rate(metric, part="sum"), *by),
+        total(rate(metric, part="count"), *by),
+    )

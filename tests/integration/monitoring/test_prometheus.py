@@ -84,7 +84,7 @@ def test_all_is_well_and_no_alert_fires(world: World) -> None:
         since = world.age
         eventually(lambda: world.age > since + LOOKED_FOR, "it was looked at for a while")
         assert world.prometheus.firing() == set()
-    assert load.answered > 50
+    assert load.answered > 0
     assert load.failed == 0
 
 
