@@ -200,13 +200,14 @@ def _config_refused(state: State) -> Check:
 def _silent(facts: Facts) -> Verdict | None:
     if facts.spoken:
         return None
-    return Verdict("Unknown", "NotConnected", "no pod has said yet what it runs")
+    what = _list(facts.unheard) or "no pod has said yet what it runs"
+    return Verdict("Unknown", "NotConnected", what)
 
 
 def _applied_in_part(facts: Facts) -> Verdict | None:
     if facts.applied >= len(facts.live):
         return None
-    return Verdict("False", "Pending", _running(facts))
+    return Verdict("False", "Pending", "; ".join([_running(facts), *facts.unheard[:5]]))
 
 
 def _applied(facts: Facts) -> Verdict:

@@ -108,6 +108,18 @@ class Facts:
         return [(name, view) for name, view in found if view.model or name not in by_model]
 
     @property
+    def unheard(self) -> list[str]:
+        """Live pods without a control channel, and why there is none."""
+        return [
+            f"{pod.name}: {state.problem}"
+            for pod in self.live
+            if (state := self.view.pods.get(pod.name)) is not None
+            and not state.connected
+            and not state.refused
+            and state.problem
+        ]
+
+    @property
     def refusals(self) -> list[str]:
         """What live pods said against the wanted configuration."""
         return [

@@ -41,16 +41,6 @@
   verbs: [create, patch]
 {{- end }}
 
-{{/*
-What it may do besides where it looks after the whole cluster: see that the definition of MCPGateway
-was made anew. In namespaces alone it does without, and takes that up when it starts the next time.
-*/}}
-{{- define "operator.clusterRules" -}}
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  verbs: [list, watch]
-{{- end }}
-
 {{/* What the operator may do in its own namespace: the Lease, and its certificate authority. */}}
 {{- define "operator.ownRules" -}}
 - apiGroups: [coordination.k8s.io]

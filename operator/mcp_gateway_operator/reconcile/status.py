@@ -17,6 +17,8 @@ _FAILED: Final = frozenset({"Degraded"})
 UNHEARD: Final = frozenset({"NotConnected", "NotProbed", "AwaitingPods", "Listening"})
 """Reasons that only say that no pod was heard yet, or not every one."""
 _QUIET: Final = frozenset({"AsExpected", "Pending", "NoPods", "NotTuned", *UNHEARD})
+_UNKNOWN: Final = UNHEARD | {"NoPods"}
+"""Reasons that a leader before gave because it had heard no pod either."""
 _TOLD: Final = ("Ready", "Degraded", "ConfigApplied", "ProvidersReachable", "Tuned")
 _PROBED: Final = ("name", "reachable", "message")
 _RESTLESS: Final = frozenset({"Tuned"})
@@ -75,7 +77,7 @@ def settled(
     known = {condition["type"]: condition for condition in before}
     return {
         name: Verdict(known[name]["status"], known[name]["reason"], known[name]["message"])
-        if verdict.reason in UNHEARD and name in known
+        if verdict.reason in UNHEARD and name in known and known[name]["reason"] not in _UNKNOWN
         else verdict
         for name, verdict in verdicts.items()
     }

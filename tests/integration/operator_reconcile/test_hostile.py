@@ -68,7 +68,13 @@ def test_hostile_pods_harm_nobody_and_are_named(
 
     eventually(applied, "a change reaches the honest pod")
     for mode in MODES:
-        assert condition(cluster, namespace, "ConfigApplied", mode)["status"] != "True"
+
+        def named(mode: str = mode) -> bool:
+            found = condition(cluster, namespace, "ConfigApplied", mode)
+            told = f"{mode}-" in found["message"] and WHY[mode] in found["message"]
+            return bool(found["status"] != "True" and told)
+
+        eventually(named, f"the condition names the {mode} pod and what it does")
         assert condition(cluster, namespace, "Ready", mode)["status"] == "True"
     assert operator.get("/livez")[0] == 200
     assert len(operator.lines("leading")) == 1

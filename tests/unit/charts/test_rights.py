@@ -71,14 +71,14 @@ def test_rights_in_the_operators_own_namespace() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["operator.rules", "operator.ownRules", "operator.clusterRules"])
+@pytest.mark.parametrize("name", ["operator.rules", "operator.ownRules"])
 def test_nothing_is_given_by_a_wildcard(name: str) -> None:
     assert "*" not in str(rules(name))
 
 
 def test_the_reference_explains_every_right() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for name in ("operator.rules", "operator.ownRules", "operator.clusterRules"):
+    for name in ("operator.rules", "operator.ownRules"):
         for rule in rules(name):
             for resource in rule["resources"]:
                 assert f"`{resource}`" in page, resource
