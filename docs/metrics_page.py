@@ -18,7 +18,8 @@ Made from the code by `make generate`.
 
 Label sets are closed. Faces, statuses, outcomes and reasons are those listed here; `route` and
 `provider` are the names in the document, and the two are never crossed. So a provider costs at most
-40 series and a route at most 30, whatever clients send.
+40 series and a route at most 30, whatever clients send. All of them together cost a chat less than
+3 µs of CPU, and measured less than one (`python -m tests.perf.metering`).
 
 | metric | kind | labels | what it says |
 |---|---|---|---|
