@@ -137,7 +137,7 @@ class Limit:
         self._freeze(found, seats)
         stated = self._state(found)
         self._open(sites, found, known, stated)
-        self._prepare(found)
+        self._prepare(now)
         moved = self._step(now, any(spec.mode == "Auto" for spec in found))
         self._divide(now, unheard=unheard)
         return moved
@@ -197,10 +197,13 @@ class Limit:
 
     # --- what the pods say --------------------------------------------------------------
 
-    def _prepare(self, specs: Iterable[AccountSpec]) -> None:
+    def _prepare(self, now: float) -> None:
         """Give every member its parts, and believe those that were told nothing yet."""
         for member in self.members.values():
             self._prepare_slots(member)
+            if member.slots is not None:
+                # Longer than a request can last nothing is above a share that was taken.
+                member.slots.expire(now, self._pace.linger)
             for rate in (self.requests, self.tokens):
                 rate.prepare(member, rate.stated)
             member.governed = member.auto
@@ -217,7 +220,8 @@ class Limit:
         report, most = member.report, max(self.ceiling.value, self._before or 0)
         told = report.limit if report.share is None else report.share
         claim = min(told, most) if member.auto else 0
-        used = min(report.in_flight, most)
+        # Nobody can have more in flight than there is: such a number says nothing.
+        used = report.in_flight if report.in_flight <= most else 0
         if member.slots is None:
             member.slots = Part(claim, used)
             self._claimed += member.slots.first
@@ -225,7 +229,7 @@ class Limit:
             member.slots.reclaim(claim, used)
 
     def _seen(self) -> Seen:
-        in_flight = at_refusal = refused = waiting = rated = 0
+        in_flight = at_refusal = refused = waiting = rated = kept = 0
         for member in self.members.values():
             report = member.report
             in_flight += member.slots.used if member.slots is not None else 0
@@ -234,7 +238,9 @@ class Limit:
             if member.pod.reachable:
                 waiting += report.waiting
                 rated += report.rate_waiting
-        return Seen(in_flight, at_refusal, refused, waiting, rated > 0)
+            if member.slots is not None and not member.slots.waiting:
+                kept += member.slots.held > member.slots.used
+        return Seen(in_flight, at_refusal, refused, waiting, rated > 0, kept)
 
     def _step(self, now: float, auto: bool) -> Moved | None:
         ceiling = self.ceiling
@@ -261,35 +267,42 @@ class Limit:
             self._next_tidy = now + self._pace.settle
         value = self.ceiling.value if self.ceiling is not None else None
         takers = self._seats.choose(value, self.requests.stated, members)
-        if value is not None:
-            reserve = _reserve(self._before, self._claimed, unheard)
-            held = sum(one.slots.held for one in members if one.slots is not None)
-            others = max(0, min(reserve, value - held))
-            self._seats.divide(now, value, members, takers, others=others, tidy=tidy)
-            if self.ceiling is not None and self.ceiling.resting(now):
-                for member in members:
-                    if member.slots is not None:
-                        member.slots.wanted = min(member.slots.wanted, member.slots.last)
+        if self.ceiling is not None:
+            self._divide_slots(now, self.ceiling, takers, unheard=unheard, tidy=tidy)
         for rate in (self.requests, self.tokens):
-            if rate.stated is None:
-                continue
-            # What no pod holds may have been begun by one that went before it was heard: for a
-            # minute, nobody can tell.
-            if rate.claimed > 0 or self._inherited:
-                since = now if unheard else self._began
-                self._unsure_until = max(self._unsure_until, since + self._pace.minute)
-            unsure = unheard or now < self._unsure_until
-            reserve = _reserve(rate.stated, rate.claimed, unsure)
-            parts = (rate.part(member) for member in members)
-            held = sum(part.held for part in parts if part is not None)
-            others = rate.ghosts(now) + max(0, min(reserve, rate.stated - held))
-            rate.divide(now, self._pace.minute, members, takers, others=others, tidy=tidy)
+            if rate.stated is not None:
+                others = rate.ghosts(now) + self._unsure(now, rate, rate.stated, unheard=unheard)
+                rate.divide(now, self._pace.minute, members, takers, others=others, tidy=tidy)
         if self.waits(now):
-            for member in members:
-                for part in (member.slots, member.requests, member.tokens):
-                    # Its word alone does not tell it from what another holds who is silent yet.
-                    if part is not None and not part.confirmed:
-                        part.wanted = part.last
+            for part in (part for member in members for part in member.parts):
+                # Its word alone does not tell it from what another holds who is silent yet.
+                if not part.confirmed:
+                    part.wanted = part.last
+
+    def _divide_slots(
+        self, now: float, ceiling: Ceiling, takers: list[Member], *, unheard: bool, tidy: bool
+    ) -> None:
+        members = self.members.values()
+        reserve = _reserve(self._before, self._claimed, unheard)
+        parts = [member.slots for member in members if member.slots is not None]
+        others = max(0, min(reserve, ceiling.value - sum(part.held for part in parts)))
+        self._seats.divide(now, ceiling.value, members, takers, others=others, tidy=tidy)
+        if ceiling.resting(now):
+            for part in parts:
+                part.wanted = min(part.wanted, part.last)
+
+    def _unsure(self, now: float, rate: Rate, stated: int, *, unheard: bool) -> int:
+        """What may have been begun by pods that went before they were heard.
+
+        For a minute after a change of leaders, nobody can tell.
+        """
+        if rate.claimed > 0 or self._inherited:
+            since = now if unheard else self._began
+            self._unsure_until = max(self._unsure_until, since + self._pace.minute)
+        reserve = _reserve(stated, rate.claimed, unheard or now < self._unsure_until)
+        parts = (rate.part(member) for member in self.members.values())
+        held = sum(part.held for part in parts if part is not None)
+        return max(0, min(reserve, stated - held))
 
 
 def _least(stated: Iterable[int | None]) -> int | None:

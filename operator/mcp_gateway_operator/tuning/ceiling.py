@@ -37,6 +37,7 @@ class Seen:
         refused: concurrency refusals since the last step.
         waiting: requests that wait for a slot.
         rated: requests wait for a rate, so another slot would serve nobody.
+        kept: free slots that pods where nobody waits keep for their next request.
     """
 
     in_flight: int
@@ -44,6 +45,7 @@ class Seen:
     refused: int = 0
     waiting: int = 0
     rated: bool = False
+    kept: int = 0
 
 
 class Ceiling:
@@ -123,7 +125,9 @@ class Ceiling:
         self._refusals_since = None
         self.holding = now < self._hold_until
         # A step is proven by a request that could not have been in flight without it.
-        if seen.in_flight < max(self.value - 1, min(self._proven + 1, self.value)):
+        # What pods that are idle keep is of no use to those that wait elsewhere.
+        used = seen.in_flight + (seen.kept if seen.waiting else 0)
+        if used < max(self.value - 1, min(self._proven + 1, self.value)):
             return
         self._proven = self.value
         if seen.waiting and not (seen.rated or self.holding or self.full):
@@ -164,8 +168,9 @@ class Ceiling:
     def _cut(self, now: float, seen: Seen) -> None:
         self.refused += seen.refused
         self.cut_before = True
+        again = self._refusals_since is not None
         since = now if self._refusals_since is None else self._refusals_since
-        before, self._refusals_since = self._refusals_since, since
+        self._refusals_since = since
         # Of what a probe set off, some is heard later, from pods that were looked at at another
         # moment: their sum is a little off, and says nothing that the first of it did not say.
         if now <= self._echo_until and seen.at_refusal * 10 >= self.value * 9:
@@ -176,9 +181,9 @@ class Ceiling:
         ours = probed or seen.at_refusal >= self._proven
         found = max(seen.at_refusal, self._proven) if probed else seen.at_refusal
         cut = max(FLOOR, min(self.value - 1, found))
-        if before is not None and cut < self.value and not ours:
-            # Still refused after a cut: every answer that makes room costs one more refusal on
-            # the way down, so meet it half a step ahead. Coming back up takes seconds.
+        if cut < self.value and not ours and (again or cut * 4 > self.value * 3):
+            # It was full, so the provider allows less by now: every answer that makes room costs
+            # a refusal on the way down. Meet it half a step ahead; coming back takes seconds.
             cut = max(FLOOR, cut - (self.value - cut) // 2)
         self._wait(now, ours=ours or self.value == cut == FLOOR)
         if cut < self.value:

@@ -77,12 +77,22 @@ class Journal:
         recent: the last ones told, oldest first.
     """
 
-    __slots__ = ("_cut", "_patience", "_since", "_steps", "_told", "_told_at", "_value", "recent")
+    __slots__ = (
+        "_cut",
+        "_lowered_at",
+        "_patience",
+        "_since",
+        "_steps",
+        "_told",
+        "_told_at",
+        "_value",
+        "recent",
+    )
 
     def __init__(self, told: int | None, patience: float) -> None:
         self._patience = patience
         self._told = self._value = told
-        self._told_at = float("-inf")
+        self._told_at = self._lowered_at = float("-inf")
         self._since = 0.0
         self._steps = 0
         self._cut = ""
@@ -116,6 +126,8 @@ class Journal:
         moved = Moved(self._told, value, reason, now, self._lowered(value))
         self.recent.append(moved)
         self._told, self._told_at, self._steps = value, now, 0
+        if moved.lowered:
+            self._lowered_at = now
         return moved
 
     def _lowered(self, value: int) -> bool:
@@ -129,5 +141,5 @@ class Journal:
         # A learned ceiling is found anew by every probe, give or take a little: that is no news.
         notable = told == stated or told - value > max(1, told // 20)
         if value < told and notable:
-            return self._told_at + self._patience / 6
+            return self._lowered_at + self._patience / 6
         return max(self._since, self._told_at) + self._patience

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from mcp_gateway.api.control import Grant
 from mcp_gateway.api.quota import MAX_LIMITS, MAX_PEERS, MAX_TEXT, Peer, Quota
 from mcp_gateway_operator.tuning.account import Limit
-from mcp_gateway_operator.tuning.held import Part
 from mcp_gateway_operator.tuning.pace import Pace
 from mcp_gateway_operator.tuning.pod import Member, Pod
 from mcp_gateway_operator.tuning.slots import peers_of
@@ -83,7 +82,7 @@ class Herald:
         if not pod.last:
             return True
         for member in members:
-            if any(part.wanted != part.last for part in _parts(member)):
+            if any(part.wanted != part.last for part in member.parts):
                 return True
             if member.cut and not member.fresh_refusals:
                 ceiling = limits[member.account, member.model].ceiling
@@ -113,16 +112,12 @@ class Herald:
         )
 
 
-def _parts(member: Member) -> Iterable[Part]:
-    return [p for p in (member.slots, member.requests, member.tokens) if p is not None]
-
-
 def _drains(member: Member) -> bool:
     return member.slots is not None and member.slots.used > member.slots.wanted
 
 
 def _lowers(member: Member) -> bool:
-    return any(part.wanted < part.last for part in _parts(member))
+    return any(part.wanted < part.last for part in member.parts)
 
 
 def _most(member: Member) -> int:

@@ -93,12 +93,16 @@ class Part:
             used: what it has in use now.
         """
         sent = self._sent
+        if used <= self.held:
+            self.used = used
+        elif self.confirmed:
+            self.used = self.held
+        # Else it never said anything that can be true: it has what it was granted, and no more.
         if len(sent) > 1 and sent[1][0] <= sequence:
             while len(sent) > 1 and sent[1][0] <= sequence:
                 del sent[0]
             self._acknowledged_at = now
             self.confirmed = True
-        self.used = min(used, self.held)
         self._count()
 
     def reclaim(self, claim: int, used: int) -> None:
@@ -110,9 +114,9 @@ class Part:
         self.target = self.wanted = claim
         self._count()
 
-    def expire(self, now: float, minute: float) -> None:
-        """Of a rate: a minute after a lower one was taken, no more than that can be in use."""
-        if self.used > self._sent[0][1] and now - self._acknowledged_at > minute:
+    def expire(self, now: float, lasts: float) -> None:
+        """So long after a lower amount was taken, no more than that can be in use."""
+        if self.used > self._sent[0][1] and now - self._acknowledged_at > lasts:
             self.used = self._sent[0][1]
             self._count()
 

@@ -20,7 +20,7 @@ class Pace:
         warm: for which a pod's connections are kept for the most that it needed.
         turn: after which a lone slot goes to another gateway that waits for it.
         tell: in which raises of a ceiling become one change, and so do further cuts.
-        linger: for which a limit is remembered that nobody uses.
+        linger: that a request lasts at most, and for which an unused limit is remembered.
         minute: for which a begun request counts against a rate. The provider's minute, and a
             second for the way there: it does not shrink with the others.
     """

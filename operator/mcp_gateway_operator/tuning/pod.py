@@ -90,6 +90,11 @@ class Member:
         return self.spec is not None and self.spec.mode == "Auto"
 
     @property
+    def parts(self) -> list[Part]:
+        """Its parts of whatever is governed."""
+        return [p for p in (self.slots, self.requests, self.tokens) if p is not None]
+
+    @property
     def known(self) -> bool:
         """The pod itself spoke of this limit."""
         return self.report is not NOTHING

@@ -1,4 +1,4 @@
-"""`python -m tests.perf.tuning_law`: the control law in virtual time, beside what else one could do."""
+"""`python -m tests.perf.tuning_law`: the control law in virtual time, beside what else one does."""
 
 from __future__ import annotations
 
@@ -56,12 +56,13 @@ def line(scenario: Scenario, controller: str, found: list[tuple[Outcome, Outcome
     mean = statistics.mean
     part = mean(100.0 * one.answered / best.answered for one, best in found)
     used = ""
+    minutes = scenario.minutes
     if scenario.rpm:
-        used = f"{mean(100 * (o.attempts - o.refused) / scenario.rpm / scenario.minutes for o, _ in found):.1f}"
-    if scenario.tpm:
         used = (
-            f"{mean(100 * o.begun_tokens / scenario.tpm / scenario.minutes for o, _ in found):.1f}"
+            f"{mean(100 * (o.attempts - o.refused) / scenario.rpm / minutes for o, _ in found):.1f}"
         )
+    if scenario.tpm:
+        used = f"{mean(100 * o.begun_tokens / scenario.tpm / minutes for o, _ in found):.1f}"
     return (
         f"| {scenario.name} | {controller} | {part:.2f} "
         f"| {mean(one.refusal_percent for one, _ in found):.2f} "

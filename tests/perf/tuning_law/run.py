@@ -158,6 +158,21 @@ class Fleet:
             serving = [pod for pod in self.pods.values() if not pod.draining]
             serving[-1].draining = True
 
+    def look(self, slowly: float) -> None:
+        """Let pods report that have something to say."""
+        for pod in self.pods.values():
+            if pod.alive:
+                pod.look(slowly)
+
+    def result(self) -> Outcome:
+        """What came of it."""
+        outcome, provider = self.outcome, self.provider
+        outcome.begun_tokens = provider.begun_tokens
+        outcome.attempts, outcome.refused = provider.attempts, provider.refused
+        outcome.overloads = provider.overloads
+        outcome.most, outcome.over = provider.most, provider.over
+        return outcome
+
     def sweep(self) -> None:
         """Let pods that have drained be gone."""
         for name in [n for n, pod in self.pods.items() if pod.draining and pod.idle]:
@@ -287,18 +302,11 @@ def run(scenario: Scenario, controller: Controller, seed: int, pace: Pace | None
         clock.after(pace.tick, each_second)
 
     def look() -> None:
-        for pod in fleet.pods.values():
-            if pod.alive:
-                pod.look(5.0 * pace.tick)
+        fleet.look(5.0 * pace.tick)
         clock.after(pace.tick / 20, look)
 
     clock.at(0.05, each_second)
     if operator is not None:
         clock.at(0.01, look)
     clock.run(end)
-    outcome, provider = fleet.outcome, fleet.provider
-    outcome.begun_tokens = provider.begun_tokens
-    outcome.attempts, outcome.refused = provider.attempts, provider.refused
-    outcome.overloads, outcome.most, outcome.over = (
-        provider.overloads, provider.most, provider.over)  # fmt: skip
-    return outcome
+    return fleet.result()

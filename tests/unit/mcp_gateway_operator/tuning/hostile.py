@@ -236,8 +236,13 @@ class HostileWorld:
 
     @property
     def held(self) -> int:
-        """What the pods believe they hold, or have in flight."""
-        return sum(max(pod.share, pod.in_flight) for pod in self.pods.values())
+        """What the pods believe they hold, or have in flight.
+
+        Of a liar that drains nobody can know what still runs; what it may start is bounded.
+        """
+        return sum(
+            pod.share if pod.liar else max(pod.share, pod.in_flight) for pod in self.pods.values()
+        )
 
     @property
     def begun(self) -> int:
