@@ -206,6 +206,13 @@ class Fleet(Protocol):
     def assign(self, key: Key, target: Target) -> None:
         """State what is wanted of a gateway's pods. Idempotent; called at every reconcile."""
 
+    def follow(self, key: Key, pods: tuple[Pod, ...], born_here: frozenset[str]) -> None:
+        """State which pods a gateway has, where nothing else of its target may be looked at.
+
+        Its pods go on to be heard, and what they hold of their accounts to be counted: they serve
+        while it is paused, and drain after it was deleted. Nothing happens for an unknown key.
+        """
+
     def view(self, key: Key) -> FleetView:
         """What is known of a gateway's pods now; an empty view for an unknown key."""
 
@@ -223,6 +230,9 @@ class NoFleet:
         """Do nothing."""
 
     def assign(self, key: Key, target: Target) -> None:
+        """Do nothing."""
+
+    def follow(self, key: Key, pods: tuple[Pod, ...], born_here: frozenset[str]) -> None:
         """Do nothing."""
 
     def view(self, key: Key) -> FleetView:

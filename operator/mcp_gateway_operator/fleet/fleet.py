@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mcp_gateway.api.control import PORT
-from mcp_gateway_operator.facts import FleetView, Key, Target, Term
+from mcp_gateway_operator.facts import FleetView, Key, Pod, Target, Term
 from mcp_gateway_operator.fleet.channel import Dial
 from mcp_gateway_operator.fleet.group import Group
 from mcp_gateway_operator.fleet.tuning import Tuning
@@ -73,6 +74,12 @@ class PodFleet:
                 report_every=self._pace.tick,
             )
         group.assign(target)
+
+    def follow(self, key: Key, pods: tuple[Pod, ...], born_here: frozenset[str]) -> None:
+        """See `facts.Fleet`."""
+        group = self._groups.get(key)
+        if group is not None:
+            group.assign(replace(group.target, pods=pods, born_here=born_here))
 
     def view(self, key: Key) -> FleetView:
         """See `facts.Fleet`."""

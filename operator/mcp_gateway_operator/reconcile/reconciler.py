@@ -20,7 +20,7 @@ from mcp_gateway.api import API_VERSION, KIND
 from mcp_gateway_operator import conditions, render
 from mcp_gateway_operator.cluster import Cluster, ClusterError, Recorder, Subject
 from mcp_gateway_operator.conditions import Facts
-from mcp_gateway_operator.facts import Fleet, Key, Target
+from mcp_gateway_operator.facts import Fleet, Key, Pod, Target
 from mcp_gateway_operator.metrics import Metrics
 from mcp_gateway_operator.reconcile import status as status_of
 from mcp_gateway_operator.reconcile.configuration import Configuration
@@ -124,6 +124,7 @@ class Reconciler:
             self._assign(gateway, look)
         else:
             self._upgrades.forget(key)
+            self._fleet.follow(key, *self._pods(key))
         if self._clock() - self._began < SETTLE and self._store.pods(key):
             look.look_again(SETTLE)
         facts = self._facts(gateway, invalid, look)
@@ -141,8 +142,16 @@ class Reconciler:
         self._tell(key, resource.uid, Story("Normal", reason, "Tuned", str(change)))
 
     def _forget(self, key: Key) -> None:
-        """The API server's collector takes the objects; here, memory and channels go."""
-        self._fleet.forget(key)
+        """The API server's collector takes the objects; here, memory and channels go.
+
+        Those of pods that still drain stay until they have ended: what such a pod has in flight
+        counts against its account, which others may use too.
+        """
+        pods, born_here = self._pods(key)
+        if all(pod.ended for pod in pods):
+            self._fleet.forget(key)
+        else:
+            self._fleet.follow(key, pods, born_here)
         self._keyring.forget(key)
         self._configuration.forget(key)
         self._writer.forget(key)
@@ -208,7 +217,7 @@ class Reconciler:
     def _assign(self, gateway: Gateway, look: Look) -> None:
         if look.document is None or look.credentials is None:
             return
-        pods = self._store.pods(gateway.key)
+        pods, born_here = self._pods(gateway.key)
         target = Target(
             wanted=look.document,
             promoted=look.promoted,
@@ -217,9 +226,14 @@ class Reconciler:
             pods=pods,
             credentials=look.credentials,
             accounts=gateway.accounts(),
-            born_here=frozenset(pod.uid for pod in pods) - self._inherited,
+            born_here=born_here,
         )
         self._fleet.assign(gateway.key, target)
+
+    def _pods(self, key: Key) -> tuple[tuple[Pod, ...], frozenset[str]]:
+        """Return a gateway's pods, and the uids of those that were made in this leadership."""
+        pods = self._store.pods(key)
+        return pods, frozenset(pod.uid for pod in pods) - self._inherited
 
     def _facts(self, gateway: Gateway | None, invalid: str, look: Look) -> Facts:
         status = self._status(look.key)

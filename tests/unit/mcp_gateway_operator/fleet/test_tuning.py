@@ -257,6 +257,32 @@ async def test_a_pod_that_has_ended_is_tuned_no_longer(leader: Leader) -> None:
     assert not leader.pod("b").wires
 
 
+async def test_pods_of_a_gateway_that_is_gone_hold_their_part_until_they_end(
+    leader: Leader,
+) -> None:
+    leader.begin()
+    leader.assign(KEY, "a")
+    leader.assign(OTHER, "b")
+    await asyncio.sleep(30.0)
+    leader.pod("a").in_flight = held = leader.pod("a").share or 0
+    leader.pod("a").say()
+    assert held > 0
+    draining = (replace(leader.pod("a").pod, deleting=True),)
+    leader.fleet.follow(KEY, draining, frozenset())
+    leader.pod("b").waiting = 50
+    for _ in range(60):
+        leader.pod("b").say()
+        await asyncio.sleep(1.0)
+    assert (leader.pod("b").share or 0) <= 20 - held
+    leader.fleet.forget(KEY)
+    for _ in range(60):
+        leader.pod("b").say()
+        await asyncio.sleep(1.0)
+    assert leader.pod("b").share == 20
+    leader.fleet.follow(KEY, draining, frozenset())
+    assert leader.fleet.view(KEY) == FleetView()
+
+
 async def test_a_tuner_that_fails_is_asked_again(
     leader: Leader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

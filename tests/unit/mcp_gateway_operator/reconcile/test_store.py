@@ -255,6 +255,14 @@ def test_a_pod_that_does_not_run_says_why(status: dict[str, Any], failing: str, 
     assert said in found.message
 
 
+@pytest.mark.parametrize(
+    ("phase", "ended"), [("Running", False), ("Succeeded", True), ("Failed", True)]
+)
+def test_a_pod_has_ended_when_its_containers_have(phase: str, ended: bool) -> None:
+    found = read_pod(pod(phase=phase))
+    assert (found.ended, found.deleting) == (ended, ended)
+
+
 def test_versions_are_numbers_that_grow() -> None:
     assert newer("10", "9")
     assert not newer("9", "10")
