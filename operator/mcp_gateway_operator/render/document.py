@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcp_gateway.api import API_VERSION, KIND
+from mcp_gateway.api import API_VERSION, KIND, AccountLimits, ModelLimits
 from mcp_gateway_operator.render.gateway import Gateway
 from mcp_gateway_operator.render.secret import client_key_source
 
@@ -55,7 +55,19 @@ def digest(value: Mapping[str, Any]) -> str:
 
 def _divides_by_replicas(gateway: Gateway) -> bool:
     tuning = gateway.spec.tuning
+    if tuning.mode == "Auto":  # a pod that never heard an operator takes a part
+        return any(_known(provider.effective_limits()) for provider in gateway.spec.providers)
     return any(
         provider.pool_caps(tuning, replicas=1) != provider.pool_caps(tuning, replicas=_MANY)
         for provider in gateway.spec.providers
+    )
+
+
+def _known(limits: AccountLimits) -> bool:
+    """Something is stated that an operator divides."""
+    stated: list[AccountLimits | ModelLimits] = [limits, *limits.by_model.values()]
+    return any(
+        number is not None
+        for each in stated
+        for number in (each.concurrency, each.requests_per_minute, each.tokens_per_minute)
     )
