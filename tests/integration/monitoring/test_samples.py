@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from tests.support import install_manifest
 from tests.support.kubernetes import Cluster
 from tests.support.process import ROOT
 
@@ -40,3 +41,18 @@ def test_the_sample_for_keda_is_taken_and_makes_its_object(
     assert {"serverAddress", "query", "threshold"} <= in_flight["metadata"].keys()
     assert all(isinstance(value, str) for value in in_flight["metadata"].values())
     assert "HorizontalPodAutoscaler" not in made
+
+
+def test_the_charts_dashboards_are_objects_for_the_api_server(
+    cluster: Cluster, namespace: str
+) -> None:
+    text = install_manifest.template(
+        "mcp-gateway", "--set", "monitoring.dashboards.enabled=true", namespace=namespace
+    )
+    boards = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "ConfigMap"]
+    assert len(boards) == 4
+    cluster.apply(*boards, namespace=namespace)
+    made = cluster.list("configmaps", namespace, "grafana_dashboard=1")
+    assert {each["metadata"]["name"] for each in made} == {
+        each["metadata"]["name"] for each in boards
+    }

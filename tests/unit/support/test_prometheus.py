@@ -11,7 +11,7 @@ def test_a_machine_that_cannot_have_it_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InstallFailed, match="promtool are not on the PATH.*apt-get and dpkg"):
+    with pytest.raises(InstallFailed, match=r"promtool are not on the PATH.*apt-get and dpkg"):
         prometheus.binaries()
 
 
