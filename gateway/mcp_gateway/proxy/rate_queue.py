@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Final
 
 from mcp_gateway.concurrency.wait_queue import Waiter, WaitQueue
 from mcp_gateway.proxy.turn import Turn
+
+SHORTEST: Final = 0.001
+"""Seconds between two looks at a rate that is all but free: a wait may round to nothing."""
 
 
 class RateQueue:
@@ -87,7 +91,7 @@ class RateQueue:
                 continue
             self._door = waiter
             if found < math.inf:
-                self._timer = self._loop.call_later(found, self.serve)
+                self._timer = self._loop.call_later(max(found, SHORTEST), self.serve)
             return
 
     def fail_all(self, make_error: Callable[[], Exception]) -> None:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from mcp_gateway.api import AccountLimits
 from mcp_gateway.errors import PoolSaturated
 from mcp_gateway.providers.base import ChatCall
+from mcp_gateway.proxy.rate_queue import RateQueue
 from mcp_gateway.proxy.rates import Rates
 from mcp_gateway.proxy.turn import Turn
 
@@ -153,3 +154,24 @@ async def test_after_a_restart_nobody_knows_what_was_begun() -> None:
     started = now()
     begin(await limited.take(call(), now() + 1000.0))
     assert now() - started > 60.0
+
+
+async def test_a_wait_that_rounds_to_nothing_is_a_wait_all_the_same() -> None:
+    started = now()
+
+    def reserve(tokens: int) -> Turn | float:
+        if now() == started:
+            return 1e-18
+        return Turn(
+            tokens,
+            requests=None,
+            minute=None,
+            request_bucket=None,
+            token_buckets=(),
+            changed=lambda: None,
+            refunds=True,
+        )
+
+    queue = RateQueue(asyncio.get_running_loop(), reserve)
+    assert await queue.wait("a", 1, started + 10.0, 5) is not None
+    assert now() - started < 0.1
