@@ -50,14 +50,17 @@ class Granting:
         self.taken_at: float | None = None
         self.heard_at: float | None = None
         self.connected = False
-        grant = governor.grant
+        self._kept = grant = governor.grant
         if grant is not None:
             steering.epoch = max(steering.epoch, grant.epoch)
 
     @property
     def sequence(self) -> int:
-        """Number of the grant in force, if it is of the highest leadership heard; else 0."""
-        grant = self._governor.grant
+        """Number of the grant in force, if it is of the highest leadership heard; else 0.
+
+        It says that the grant is taken, and so only once it is written down.
+        """
+        grant = self._kept
         return grant.sequence if grant is not None and grant.epoch == self._steering.epoch else 0
 
     @property
@@ -105,7 +108,8 @@ class Granting:
         return True
 
     def _give_up(self) -> None:
-        log.warning("no operator: the shares stay, and limits recover without it")
+        if self._governor.governs:
+            log.warning("no operator: the shares stay, and limits recover without it")
         self._governor.give_up()
 
     def _counts(self, grant: Grant) -> bool:
@@ -125,3 +129,4 @@ class Granting:
             if grant is not None:
                 kept = Kept(grant, self._governor.accounts())
                 await asyncio.to_thread(self._file.save, kept)
+                self._kept = grant

@@ -100,7 +100,9 @@ class Governor:
         """Take note of a document; its accounts are settled as they come into force."""
         self.governs = self._in_fleet and spec.tuning.mode == "Auto"
         self._replicas = spec.largest_replicas
-        names = {provider.name for provider in spec.providers}
+        # What was granted to a provider that went, or before a time without an operator's word, may
+        # be others' by now.
+        names = {provider.name for provider in spec.providers} if self.governs else set()
         self._held = {limit: held for limit, held in self._held.items() if limit[0] in names}
 
     def restore(self, grant: Grant, accounts: Mapping[str, str]) -> None:
