@@ -146,6 +146,15 @@ def test_names_and_kinds_are_as_prometheus_wants_them(world: World) -> None:
         assert promtool("check", "metrics", text=text) == ""
 
 
+def test_a_provider_and_a_route_cost_what_is_stated(world: World) -> None:
+    ours = '__name__=~"mcp_gateway_.+",job="mcp-gateway"'
+    for label, most in (("provider", 40), ("route", 30)):
+        found = world.prometheus.query(f'count by (pod, {label}) ({{{ours},{label}!=""}})')
+        assert found
+        assert max(int(series["value"][1]) for series in found) <= most
+    assert world.prometheus.query(f'{{{ours},provider!="",route!=""}}') == []
+
+
 def test_what_samples_scale_by_is_there(world: World) -> None:
     sample = (ROOT / "manifests" / "samples" / "autoscaling-keda.yaml").read_text("utf-8")
     (trigger,) = yaml.safe_load(sample)["spec"]["autoscaling"]["triggers"]
