@@ -27,11 +27,11 @@ QUESTION = {
 }
 
 
-def settings(**more: Any) -> dict[str, Any]:
-    """A provider that takes a tenth of a second."""
+def settings(*, seconds: float = 0.1, **more: Any) -> dict[str, Any]:
+    """A provider whose answers take so long."""
     return {
         "latency": {
-            "firstToken": {"median": "100ms", "sigma": 0.0},
+            "firstToken": {"median": f"{seconds:g}s", "sigma": 0.0},
             "perToken": {"median": "0s"},
             "refusal": {"median": "20ms", "sigma": 0.0},
         },
@@ -136,8 +136,8 @@ class Fleet:
 
     def ask(self, number: int, pods: Sequence[Object] = ()) -> Asked:
         """Ask its pods, or these, in turn and all at once; enter it to begin."""
-        addresses = [pod["status"]["podIP"] for pod in pods or self.pods()]
-        return Asked([addresses[n % len(addresses)] for n in range(number)], self._key)
+        origins = [f"http://{pod['status']['podIP']}:{PORT}" for pod in pods or self.pods()]
+        return Asked([origins[n % len(origins)] for n in range(number)], self._key)
 
 
 class Asked:
@@ -147,9 +147,9 @@ class Asked:
         words: how many ended how: `answered`, or an error's code.
     """
 
-    def __init__(self, addresses: Sequence[str], key: str) -> None:
+    def __init__(self, origins: Sequence[str], key: str) -> None:
         self.words: collections.Counter[str] = collections.Counter()
-        self._addresses = addresses
+        self._origins = origins
         self._key = key
         self._thread = threading.Thread(target=lambda: asyncio.run(self._ask_all()), daemon=True)
 
@@ -176,11 +176,11 @@ class Asked:
             httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=limits) as http,
             asyncio.TaskGroup() as group,
         ):
-            for address in self._addresses:
-                group.create_task(self._ask(http, address))
+            for origin in self._origins:
+                group.create_task(self._ask(http, origin))
 
-    async def _ask(self, http: httpx.AsyncClient, address: str) -> None:
-        url = f"http://{address}:{PORT}/v1/chat/completions"
+    async def _ask(self, http: httpx.AsyncClient, origin: str) -> None:
+        url = f"{origin}/v1/chat/completions"
         headers = {"Authorization": f"Bearer {self._key}"}
         try:
             answer = await http.post(url, json=QUESTION, headers=headers)

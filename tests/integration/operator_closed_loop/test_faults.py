@@ -12,9 +12,11 @@ import pytest
 from tests.integration.operator_closed_loop.fleet import (
     KEY,
     TICK,
+    Asked,
     Fleet,
     account,
     most,
+    refused,
     settings,
 )
 from tests.support.gateway_process import SimulatorProcess, simulator
@@ -74,6 +76,7 @@ def test_operators_that_are_killed(
         first.wait_leading()
         fleet = Fleet(cluster, namespace).create(account(provider, concurrency=CAP), replicas=4)
         with fleet.ask(80) as asked:
+            eventually(lambda: len(fleet.status().get("shares", [])) == 4, "all hold a grant")
             asked.wait(20)
             first.kill()
     assert dict(asked.words) == {"answered": 80}
@@ -126,21 +129,16 @@ def test_pods_that_are_killed_in_the_middle(
 def test_a_provider_that_refuses_everything_and_then_nothing(
     cluster: Cluster, namespace: str, provider: SimulatorProcess, operator: OperatorProcess
 ) -> None:
-    everything = {"failures": [{"kind": "quota", "ratio": 1.0}]}
-    provider.configure(settings(**everything))
     fleet = Fleet(cluster, namespace).create(account(provider), replicas=4)
-    with fleet.ask(40) as asked:
-        pass
-    assert asked.words["answered"] == 0
-    assert sum(asked.words.values()) == 40
+    # Somebody else uses the key, and has all of it.
+    provider.configure(settings(seconds=8.0, concurrency=1))
+    with Asked([provider.origin], KEY) as somebody:
+        eventually(lambda: most(provider) == 1, "it is all used")
+        provider.configure(settings(concurrency=1))
+        with fleet.ask(24) as asked:
+            eventually(lambda: refused(provider) > 0, "everything is refused")
+    assert somebody.words + asked.words == {"answered": 25}
     provider.configure(settings())
-
-    def served() -> bool:
-        with fleet.ask(8) as some:
-            pass
-        return some.words == {"answered": 8}
-
-    eventually(served, "they are answered again", 60.0)
     with fleet.ask(400) as asked:
         pass
     assert dict(asked.words) == {"answered": 400}
