@@ -149,7 +149,7 @@ class Pool:
         if self._state is PoolState.OPEN:
             self._state = PoolState.DRAINING
             self._stock.shrink(0, CloseReason.DRAINED)
-            if self.in_flight or self.waiting:
+            if self._stock.lent or self.waiting:
                 self._emptied = self._loop.create_future()
                 try:
                     await asyncio.wait([self._emptied], timeout=grace)
@@ -385,7 +385,7 @@ class Pool:
 
     def _check_emptied(self) -> None:
         emptied = self._emptied
-        if emptied is not None and not emptied.done() and not self.in_flight and not self.waiting:
+        if emptied is not None and not emptied.done() and not (self._stock.lent or self.waiting):
             emptied.set_result(None)
 
     def _start_or_refuse(self) -> None:

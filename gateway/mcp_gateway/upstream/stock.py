@@ -30,6 +30,11 @@ class Stock:
         self.created = 0
         self.closed = dict.fromkeys(CloseReason, 0)
 
+    @property
+    def lent(self) -> int:
+        """Connections that somebody has."""
+        return len(self.open) - len(self.idle)
+
     def add(self, connection: Connection) -> None:
         """Take in a new connection; it is idle."""
         self.created += 1
