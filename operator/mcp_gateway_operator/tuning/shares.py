@@ -36,7 +36,7 @@ class Claim:
 def level(total: int, demands: Sequence[int]) -> list[int]:
     """Max-min fair parts of `total`: nobody gets more than its demand, whole numbers.
 
-    What is left of the last level goes to the first ones in order.
+    What does not go round is the last ones' of those who want more.
     """
     parts = [0] * len(demands)
     left = max(0, total)
@@ -44,10 +44,6 @@ def level(total: int, demands: Sequence[int]) -> list[int]:
     for place, index in enumerate(order):
         parts[index] = min(demands[index], left // (len(order) - place))
         left -= parts[index]
-    for index in range(len(demands)):
-        if left and parts[index] < demands[index]:
-            parts[index] += 1
-            left -= 1
     return parts
 
 

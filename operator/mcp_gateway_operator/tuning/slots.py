@@ -143,7 +143,7 @@ class Seats:
             member.slots.pressed = member.slots.pressed or waiting
 
     def _rotate(self, now: float, claims: list[Claim], ceiling: int) -> list[Claim]:
-        """Where there are fewer slots than gateways, let another one be first now and then."""
+        """Where there are fewer slots than gateways, let another one have its turn."""
         seated = [claim for claim in claims if claim.cap != 0]
         if len(seated) <= ceiling:
             return claims

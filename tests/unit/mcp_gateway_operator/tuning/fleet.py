@@ -85,8 +85,9 @@ class FakePod:
                 epoch=self.epoch, sequence=self.sequence, limits=[self.limit, *self.others],
                 requests=0, errors=0, since=self.since,
             )  # fmt: skip
-        return PodState(self.gateway, f"uid-{self.name}", self.name, f"{self.name}:9082",
-                        self.connected, self.deleting, self.born_here, now, self.report)  # fmt: skip
+        address = f"{self.name}:9082"
+        return PodState(self.gateway, f"uid-{self.name}", self.name, address, self.connected,
+                        self.deleting, self.born_here, now, self.report)  # fmt: skip
 
 
 class FakeFleet:
@@ -110,7 +111,8 @@ class FakeFleet:
         decision = Decision({}, {}, [])
         for _ in range(times):
             self.now += 1.0
-            decision = self.tuner.tick(self.now, [p.state(self.now) for p in self.pods], self.specs)
+            states = [pod.state(self.now) for pod in self.pods]
+            decision = self.tuner.tick(self.now, states, self.specs)
             self.changes += map(str, decision.changes)
             self.sent += len(decision.grants)
             for pod in self.pods:

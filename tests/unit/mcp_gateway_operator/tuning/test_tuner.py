@@ -386,9 +386,7 @@ def test_counts_that_go_backward_are_another_process() -> None:
 def test_each_model_is_a_limit_of_its_own_where_the_provider_says_so() -> None:
     limits = AccountLimits(by_model={"glm-5": ModelLimits(concurrency=30)})
     fleet = FakeFleet(2)
-    fleet.specs = {
-        (GATEWAY, "glm"): AccountSpec("Auto", False, limits, True, None, 8)  # noqa: FBT003
-    }
+    fleet.specs = {(GATEWAY, "glm"): AccountSpec("Auto", False, limits, True, None, 8)}
     for pod in fleet.pods:
         pod.limit = LimitReport(provider="glm", account="g", limit=1000)
         pod.others = [LimitReport(provider="glm", model="glm-4", account="g", limit=2)]
