@@ -20,7 +20,7 @@ from tests.perf.tuning import picture, rates
 from tests.perf.tuning.play import CONTROLLERS, Controller, Stage
 from tests.perf.tuning.rates import BOUNDS
 from tests.perf.tuning.scenario import LENGTH, SCENARIOS, Pace, Scenario
-from tests.perf.tuning.table import Result, as_json, as_text, save
+from tests.perf.tuning.table import Result, as_json, as_text, of_json, save
 from tests.support.kubernetes import Cluster, running_cluster
 from tests.support.process import ROOT
 
@@ -58,6 +58,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--save", metavar="NAME", help="keep the result as results/tuning-NAME")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER",
                         help="draw every run there (default with --save: docs/images)")  # fmt: skip
+    parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="measure nothing: put these results together")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     options = parser.parse_args(argv)
     options.only = options.only.split(",")
@@ -118,9 +120,8 @@ async def measured(
             say(f"{rate.used:.1f} % used, {rate.refused:.2f} % refused")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure, print, and keep what was asked to be kept."""
-    options = arguments(argv)
+def run(options: argparse.Namespace) -> Result:
+    """Measure in a cluster of its own."""
     machine.allow_descriptors(DESCRIPTORS)
     result = Result(about(options))
     with (
@@ -134,6 +135,16 @@ def main(argv: list[str] | None = None) -> int:
             asyncio.run(measured(cluster, options, Path(folder), result))
         except KeyboardInterrupt:
             say("interrupted: this is what there is")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print, and keep what was asked to be kept."""
+    options = arguments(argv)
+    if options.merge:
+        result = of_json(*(file.read_text(encoding="utf-8") for file in options.merge))
+    else:
+        result = run(options)
     print(as_json(result) if options.json else as_text(result))
     if options.save:
         for path in save(result, options.save):

@@ -140,6 +140,20 @@ def as_json(result: Result) -> str:
     return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
 
 
+def of_json(*texts: str) -> Result:
+    """Put results together that were measured apart, as if it had been at once."""
+    trees = [json.loads(text) for text in texts]
+    runs = [
+        Run(**{name: value for name, value in run.items() if name != "goodput"})
+        for tree in trees
+        for run in tree["runs"]
+    ]
+    names = [controller.name for controller in CONTROLLERS.values()]
+    runs.sort(key=lambda run: (run.churn, run.scenario, names.index(run.controller)))
+    measured = [Rate(**rate) for tree in trees for rate in tree["rates"]]
+    return Result(trees[0]["about"], runs, measured)
+
+
 def save(result: Result, name: str) -> list[Path]:
     """Write `results/tuning-<name>.json` and `.md`, and return both."""
     RESULTS.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from tests.perf.tuning.play import CONTROLLERS, Run, Sample
 from tests.perf.tuning.rates import Rate
 from tests.perf.tuning.reference import Kill, best
 from tests.perf.tuning.scenario import LENGTH, MEAN, SCENARIOS, Pace, arrivals
-from tests.perf.tuning.table import Result, as_json, as_markdown, as_text
+from tests.perf.tuning.table import Result, as_json, as_markdown, as_text, of_json
 
 TENTH = Pace(scale=12.0, part=0.1)
 GIVEN = CONTROLLERS["given"].name
@@ -76,6 +76,7 @@ def test_goals_that_are_missed_are_said() -> None:
     assert "MISSED S1" in as_text(bad)
     assert "| S1 | tuned, limit given | 90.0 % |" in as_markdown(bad)
     assert '"goodput": 90.0' in as_json(bad)
+    assert of_json(as_json(Result({})), as_json(bad)).missed == bad.missed
 
 
 def test_a_picture_has_a_curve_for_what_is_known() -> None:
