@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mcp_gateway.api import AccountLimits, ModelLimits
+from mcp_gateway.api.provider import SEED_MAX_OVERFLOW, SEED_POOL_SIZE
 from mcp_gateway_operator.tuning.ceiling import LEARNING, Ceiling, Seen
 from mcp_gateway_operator.tuning.change import Journal, Moved
 from mcp_gateway_operator.tuning.fact import AccountSpec
@@ -220,6 +221,8 @@ class Limit:
         report, most = member.report, max(self.ceiling.value, self._before or 0)
         told = report.limit if report.share is None else report.share
         claim = min(told, most) if member.auto else 0
+        if not member.auto and self.ceiling.stated is None:
+            most = max(most, _ungoverned(member))
         # Nobody can have more in flight than there is: such a number says nothing.
         used = report.in_flight if report.in_flight <= most else 0
         if member.slots is None:
@@ -307,6 +310,12 @@ class Limit:
 
 def _least(stated: Iterable[int | None]) -> int | None:
     return min((one for one in stated if one is not None), default=None)
+
+
+def _ungoverned(member: Member) -> int:
+    """The most a pod has in flight by itself where no limit is known: its pool, and no more."""
+    cap = member.spec.pod_cap if member.spec is not None else None
+    return SEED_POOL_SIZE + SEED_MAX_OVERFLOW if cap is None else cap
 
 
 def _reserve(before: int | None, claimed: int, unheard: bool) -> int:

@@ -402,3 +402,19 @@ def test_counts_of_another_process_do_not_compare() -> None:
 
 def test_a_pace_is_what_pods_report_by() -> None:
     assert Pace.of(0.05).tick == 0.05
+
+
+@pytest.mark.parametrize("mode", ["Off", "Recommend"])
+async def test_what_pods_use_on_their_own_is_seen_where_no_limit_is_known(
+    leader: Leader, mode: Any
+) -> None:
+    leader.begin()
+    leader.assign(KEY, "a", "b", spec=replace(SPEC, mode=mode, limits=AccountLimits()))
+    await asyncio.sleep(5.0)
+    for name, in_flight in (("a", 7), ("b", 25)):
+        leader.pod(name).in_flight = in_flight
+        leader.pod(name).say()
+    await asyncio.sleep(10.0)
+
+    assert leader.view().in_flight == 32
+    assert leader.said() == 0
