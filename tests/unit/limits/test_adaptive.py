@@ -159,3 +159,25 @@ def test_a_share_survives_a_smaller_cap() -> None:
     assert limit.limit == 10
     limit.set_cap(30)
     assert limit.limit == 20
+
+
+def test_a_limit_that_an_operator_cut_recovers_when_it_is_released_and_not_before() -> None:
+    limit = AdaptiveLimit(8, 100)
+    limit.set_share(8, governed=True)
+    limit.refused(3)
+    for second in range(60):
+        assert not limit.probe(float(second), 5, limit.limit)
+    limit.release()
+    for second in range(60, 400):
+        limit.probe(float(second), 5, limit.limit)
+    assert limit.limit == 8
+
+
+def test_an_unknown_share_begins_where_it_is_told_to() -> None:
+    limit = AdaptiveLimit(0, 100)
+    limit.set_share(None, start=2)
+    assert limit.limit == 2
+    limit.set_share(None)
+    assert limit.limit == 2
+    limit.set_share(None, start=1000)
+    assert limit.limit == 100

@@ -94,3 +94,19 @@ def test_waiting_as_long_as_told_is_enough(seed: int) -> None:
             now += wait + 1e-6
             assert bucket.take(now, wanted) == 0.0
         now += rng.random()
+
+
+def test_looking_takes_nothing() -> None:
+    bucket = TokenBucket(1.0, 2.0)
+    assert bucket.wait(0.0, 2.0) == 0.0
+    assert bucket.level(0.0) == 2.0
+    assert bucket.take(0.0, 2.0) == 0.0
+    assert bucket.wait(0.0) == 1.0
+
+
+def test_a_drained_bucket_says_for_how_long() -> None:
+    bucket = TokenBucket(1.0, 2.0)
+    assert bucket.drained(5.0) == 0.0
+    bucket.drain(5.0, 7.0)
+    assert bucket.drained(6.0) == 6.0
+    assert bucket.drained(20.0) == 0.0
