@@ -3,7 +3,8 @@
 - It starts at what is stated, which is also the most it can be; else small.
 - A concurrency refusal cuts it at once to what was in flight without the refused requests.
 - When somebody waits, all of it is in use and the hold after the last refusal is over, it grows
-  by a step, and the step doubles with each success up to a quarter. A refusal is instant and
+  by a step, and the step doubles with each success up to a quarter; where it was refused last it
+  goes by single steps. A refusal is instant and
   cheap: probing in seconds by single requests costs less than waiting minutes below the limit.
 - A refusal that a probe of ours caused takes it back to what was proven and doubles the hold. One
   that came below means that the provider lowered its limit, and the hold is short again.
@@ -25,6 +26,10 @@ does no more."""
 
 LEARNING: Final = 2
 """Requests in flight per pod that an account of which nothing is stated begins with."""
+
+
+SURE: Final = 3
+"""Single steps above where it was refused last, until it is sure that it is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Ceiling:
         "_highest",
         "_hold",
         "_hold_until",
+        "_known",
         "_pace",
         "_proven",
         "_refusals_since",
@@ -96,6 +102,7 @@ class Ceiling:
         self._step = 1
         self._proven = self._highest = self.value
         self._echo_until = float("-inf")
+        self._known: int | None = None
         self._refusals_since: float | None = None
 
     def restate(self, stated: int | None) -> None:
@@ -156,10 +163,18 @@ class Ceiling:
         self._hold = 0.0
         self._hold_until = self._echo_until = float("-inf")
         self._step = 1
+        self._known = None
         self.holding = False
 
     def _raise(self) -> None:
-        limit = self.value + self._step
+        step = self._step
+        if self._known is not None and self.value < self._known:
+            step = min(step, self._known - self.value)
+        elif self._known is not None and self.value < self._known + SURE:
+            step = self._step = 1
+        else:
+            self._known = None
+        limit = self.value + step
         self.value = limit if self.stated is None else min(limit, self.stated)
         self._step = max(1, min(self._step * 2, self.value // 4))
         self.reason = "requests waited and nothing was refused"
@@ -175,16 +190,8 @@ class Ceiling:
         # moment: their sum is a little off, and says nothing that the first of it did not say.
         if now <= self._echo_until and seen.at_refusal * 10 >= self.value * 9:
             return
-        # Pods are looked at at different moments, so their sum is a little off: what was proven
-        # a moment ago counts for more. And one more than there is room for was refused.
-        probed = self.probing and seen.at_refusal * 20 >= self._proven * 19
-        ours = probed or seen.at_refusal >= self._proven
-        found = max(seen.at_refusal, self._proven) if probed else seen.at_refusal
-        cut = max(FLOOR, min(self.value - 1, found))
-        if cut < self.value and not ours and (again or cut * 4 > self.value * 3):
-            # It was full, so the provider allows less by now: every answer that makes room costs
-            # a refusal on the way down. Meet it half a step ahead; coming back takes seconds.
-            cut = max(FLOOR, cut - (self.value - cut) // 2)
+        cut, ours = self._found(seen, again=again)
+        self._known = max(cut, min(seen.at_refusal, self.value - 1))
         self._wait(now, ours=ours or self.value == cut == FLOOR)
         if cut < self.value:
             seconds = now - since + self._pace.tick
@@ -195,6 +202,23 @@ class Ceiling:
             self.value, self.refused = cut, 0
         self._proven = self.value
 
+    def _found(self, seen: Seen, *, again: bool) -> tuple[int, bool]:
+        """Where refusals say that it is, and whether a probe of ours caused them."""
+        # Pods are looked at at different moments, so their sum is a little off: what was proven
+        # a moment ago counts for more. And one more than there is room for was refused.
+        if self.probing and seen.at_refusal * 20 >= self._proven * 19:
+            return max(FLOOR, min(self.value - 1, max(seen.at_refusal, self._proven))), True
+        cut = max(FLOOR, min(self.value - 1, seen.at_refusal))
+        if cut * 20 >= self.value * 19:
+            return max(cut, self.value - 2), True
+        if seen.at_refusal >= self._proven:
+            return cut, True
+        if again or cut * 10 > self.value * 7:
+            # It was full, so the provider allows less by now: every answer that makes room costs
+            # a refusal on the way down. Meet it half a step ahead; coming back takes seconds.
+            cut = max(FLOOR, cut - (self.value - cut) // 2)
+        return cut, False
+
     def _wait(self, now: float, *, ours: bool) -> None:
         """Leave it alone for a while, longer each time that a probe of ours was refused."""
         pace = self._pace
@@ -202,7 +226,7 @@ class Ceiling:
         if ours and self._hold:
             # Below what it has been the provider may give it back any minute.
             lowered = self.value * 10 < 9 * (self.stated or self._highest)
-            longest = pace.longest_hold * (2 / 3 if lowered else 1)
+            longest = pace.longest_hold / (2 if lowered else 1)
             self._hold = min(self._hold * 2, longest)
             self._highest -= (self._highest - self.value) // 8
         else:
