@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_gateway.api import ModelLimits, ModelShare
+from mcp_gateway.api import ModelLimits
 from mcp_gateway.api import Provider as ProviderSpec
 from mcp_gateway.api.quota import Peer
 from mcp_gateway.errors import (
@@ -117,7 +117,9 @@ class Account:
             if peers and self.holds_nothing(model):
                 self.pool.turn_away(model)
                 for rates in self._rates_of(model):
-                    rates.turn_away(self.name)
+                    # A model that is held elsewhere is no reason to turn away who wants another.
+                    if rates is not self.rates or not model or rates.hold_nothing:
+                        rates.turn_away(self.name)
 
     def rates_of(self, model: str) -> Rates:
         """The rates of a model, made where it had none; the account's for the empty name."""
@@ -131,17 +133,6 @@ class Account:
             self.model_rates[model] = rates
         return rates
 
-    def set_model_share(self, model: str, share: ModelShare) -> None:
-        """Move what this process may use of one model's limits; what is left out stays."""
-        if "share" in share.model_fields_set:
-            self.pool.set_share(share.share, lane=model)
-        if share.model_fields_set & {"requests_per_minute", "tokens_per_minute"}:
-            rates = self.rates_of(model)
-            if "requests_per_minute" in share.model_fields_set:
-                rates.set_requests(share.requests_per_minute)
-            if "tokens_per_minute" in share.model_fields_set:
-                rates.set_tokens(share.tokens_per_minute)
-
     async def attempt(
         self, exchange: Exchange, call: ChatCall, model: str, *, patience: float | None = None
     ) -> ChatAnswer:
@@ -151,7 +142,7 @@ class Account:
             exchange: what is carried; it takes note of the attempt.
             call: what to ask.
             model: the model to ask for.
-            patience: seconds to wait for a connection in place of the document's.
+            patience: seconds to wait, for rates and a connection, in place of the document's.
 
         Raises:
             Misdirected: this process holds no slot, and a peer does; nothing was sent.
@@ -167,6 +158,8 @@ class Account:
             if self.rates.limited or self.model_rates:
                 # Before the lease: who waits for a rate keeps no connection from others.
                 turns = await self._take_turns(exchange, call, attempt, patience)
+                # One wait for the client, whatever it was for.
+                patience = max(0.0, self._patience(patience) - attempt.queue)
             lease = self.pool.acquire_nowait(model) or await self.pool.acquire(
                 client=exchange.client.name,
                 lane=model,
@@ -225,7 +218,7 @@ class Account:
     ) -> list[Turn]:
         """Wait for the account's turn and the model's; all or none."""
         started = self.loop.time()
-        until = started + (self.spec.pool.acquire_timeout if patience is None else patience)
+        until = started + self._patience(patience)
         deadline = exchange.deadline
         if deadline is not None:
             until = min(until, deadline)
@@ -243,6 +236,9 @@ class Account:
         finally:
             attempt.queue = self.loop.time() - started
         return taken
+
+    def _patience(self, given: float | None) -> float:
+        return self.spec.pool.acquire_timeout if given is None else given
 
     def _out_of_rate(self, deadline: float | None) -> GatewayError:
         if deadline is not None and self.loop.time() >= deadline:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from mcp_gateway.api import LimitsUpdate, Spec
+from mcp_gateway.api import LimitsUpdate, ModelShare, Spec
 from mcp_gateway.config import client_keys
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.errors import ConfigError, GatewayError
@@ -168,14 +168,9 @@ class Engine:
                 )
         for name, share in update.providers.items():
             account = self.accounts.live[name]
-            if "share" in share.model_fields_set:
-                account.pool.set_share(share.share)
-            if "requests_per_minute" in share.model_fields_set:
-                account.rates.set_requests(share.requests_per_minute)
-            if "tokens_per_minute" in share.model_fields_set:
-                account.rates.set_tokens(share.tokens_per_minute)
+            _move(account, "", share)
             for model, part in share.by_model.items():
-                account.set_model_share(model, part)
+                _move(account, model, part)
 
     async def drain(self, grace: float) -> None:
         """Let what is in flight end within `grace` seconds, then close every connection."""
@@ -192,3 +187,14 @@ class Engine:
         if not self._generated_line:
             self.generated_key, self._generated_line = client_keys.create("generated")
         return self._generated_line
+
+
+def _move(account: Account, model: str, share: ModelShare) -> None:
+    """Move what may be used of the account's limits, or of a model's; what is left out stays."""
+    given = share.model_fields_set
+    if "share" in given:
+        account.pool.set_share(share.share, lane=model)
+    if "requests_per_minute" in given:
+        account.rates_of(model).set_requests(share.requests_per_minute)
+    if "tokens_per_minute" in given:
+        account.rates_of(model).set_tokens(share.tokens_per_minute)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.unit.proxy.governed import NOW, Process, glm, kimi
 
 from mcp_gateway.api.control import Grant
 from mcp_gateway.api.quota import Peer, Quota
 from mcp_gateway.errors import Misdirected
+from mcp_gateway.providers.base import ChatCall
 from mcp_gateway.proxy.governor import REASONS, Standing
 from mcp_gateway.upstream.lane import FIRST_LIMIT
+
+CALL = ChatCall(model="m", fields={"messages": msgspec.Raw(b"[]")})
 
 
 async def test_a_stated_limit_is_not_used_before_it_is_granted() -> None:
@@ -239,3 +243,44 @@ async def test_a_grant_for_a_provider_that_is_not_there_grants_nothing() -> None
     process.governor.take(Grant(epoch=1, sequence=1, quotas=[Quota(provider="x", share=3)]), NOW)
     assert process.limit("kimi") == 0
     assert process.governor.accounts() == {}
+
+
+async def test_who_waits_for_a_rate_that_is_held_elsewhere_is_sent_there() -> None:
+    process = Process(kimi(concurrency=9, requestsPerMinute=60))
+    process.grant(Quota(provider="kimi", share=3, requests_per_minute=0))
+    until = asyncio.get_running_loop().time() + 10.0
+    rates = process["kimi"].rates
+    waiting = [asyncio.create_task(rates.take(CALL, until, name)) for name in ("a", "b")]
+    await asyncio.sleep(1.0)
+    process.grant(
+        Quota(provider="kimi", share=3, requests_per_minute=0),
+        peers=[Peer(address="a:1", provider="kimi", share=3)],
+    )
+    for task in waiting:
+        with pytest.raises(Misdirected):
+            await task
+    assert rates.waiting == 0
+
+
+async def test_standings_are_counted() -> None:
+    process = Process(kimi(), glm())
+    process.grant(Quota(provider="kimi", share=1))
+    assert process.governor.standings() == {"document": 0, "nothing": 1, "bootstrap": 0, "grant": 1}
+
+
+async def test_a_model_that_is_held_elsewhere_turns_nobody_away_who_wants_another() -> None:
+    stated = {"requestsPerMinute": 60, "byModel": {"glm-5": {"concurrency": 3}}}
+    process = Process(glm(**stated))
+    rates = process["glm"].rates
+    while (turn := rates.take_now(CALL)) is not None:
+        turn.begin(asyncio.get_running_loop().time())
+    until = asyncio.get_running_loop().time() + 100.0
+    waiting = asyncio.create_task(rates.take(CALL, until, "a"))
+    await asyncio.sleep(0.1)
+    process.grant(
+        Quota(provider="glm", model="glm-5", share=0),
+        peers=[Peer(address="a:1", provider="glm", model="glm-5", share=3)],
+    )
+    await asyncio.sleep(0.1)
+    assert not waiting.done() or waiting.exception() is None
+    assert await waiting is not None
