@@ -176,7 +176,8 @@ class Ceiling:
             self._known = None
         limit = self.value + step
         self.value = limit if self.stated is None else min(limit, self.stated)
-        self._step = max(1, min(self._step * 2, self.value // 4))
+        # Before the first refusal it is not known whether it is far away.
+        self._step = max(1, min(self._step * 2, self.value // (4 if self.cut_before else 2)))
         self.reason = "requests waited and nothing was refused"
         self.refused = 0
 
