@@ -33,6 +33,9 @@ from mcp_gateway_operator.tuning import (
 
 HURRY: Final = 0.1
 """The part of a tick that two decisions are apart at least, however urgent the news."""
+THRIFT: Final = 40.0
+"""How often longer than a decision takes two are apart at least: many pods are looked at less often
+before their tick than few. What follows of a decision, grants and answers, costs as much again."""
 LINGER: Final = 10.0
 """Seconds that ticks go on after the last news, at least: until the last views are shown."""
 PROMPT: Final = 1.0
@@ -94,13 +97,16 @@ class Tuning:
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = float("-inf")
         self._until = float("-inf")
+        self._cost = 0.0
 
     def news(self, *, urgent: bool = False) -> None:
         """Decide at the next tick; or before it, where something is urgent."""
         now = self._loop.time()
         # Until raises that are told as one have been told, too.
         self._until = now + max(LINGER, self._pace.tell + self._pace.settle)
-        self._arm(self._ticked + self._pace.tick * (HURRY if urgent else 1.0), now)
+        tick = self._pace.tick
+        soon = max(HURRY * tick, min(tick, THRIFT * self._cost))
+        self._arm(self._ticked + (soon if urgent else tick), now)
 
     def forget(self, key: Key) -> None:
         """Lose what was shown of a gateway that is gone."""
@@ -139,7 +145,9 @@ class Tuning:
             self._decide(now)
         except Exception:  # pods go on with what they hold; the next tick is another try
             log.exception("tuning failed")
-        self._took(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        self._cost += (took - self._cost) / 4  # one that was held up says little
+        self._took(took)
 
     def _decide(self, now: float) -> None:
         pods = [state for group in self._groups.values() for state in group.pod_states()]
