@@ -35,8 +35,8 @@ class Pool(Model):
     idle connections themselves after a minute or so; staying below that avoids dead ones."""
 
     acquire_timeout: Duration = 15.0
-    """Longest wait for a connection, and for the account's rates. Then the request fails over, or fails as `PoolTimeout`. A
-    client's own deadline ends the wait earlier."""
+    """Longest wait for a connection, and for the account's rates. Then the request fails over, or
+    fails as `PoolTimeout`. A client's own deadline ends the wait earlier."""
 
     max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
     """Requests that may wait at once; the next is refused at once as `PoolSaturated`. 0 lets
