@@ -3,9 +3,9 @@
 - It starts at what is stated, which is also the most it can be; else small.
 - A concurrency refusal cuts it at once to what was in flight without the refused requests.
 - When somebody waits, all of it is in use and the hold after the last refusal is over, it grows
-  by a step, and the step doubles with each success up to a quarter; where it was refused last it
-  goes by single steps. A refusal is instant and
-  cheap: probing in seconds by single requests costs less than waiting minutes below the limit.
+  by a step, and the step doubles with each success: up to half of it before anything was refused,
+  later up to a quarter; where it was refused last it goes by single steps. A refusal is instant
+  and cheap: probing in seconds by single requests costs less than waiting minutes below the limit.
 - A refusal that a probe of ours caused takes it back to what was proven and doubles the hold. One
   that came below means that the provider lowered its limit, and the hold is short again.
 

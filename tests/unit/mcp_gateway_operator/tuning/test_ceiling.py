@@ -15,13 +15,13 @@ def full(limit: Ceiling, refused: int = 0, at: int | None = None) -> Seen:
     return Seen(in_flight, in_flight, refused, waiting=5)
 
 
-def test_steps_double_up_to_a_quarter_while_requests_wait() -> None:
+def test_steps_double_up_to_half_while_requests_wait_and_nothing_was_refused() -> None:
     limit = ceiling(10)
     found = []
     for second in range(8):
         limit.step(float(second), full(limit))
         found.append(limit.value)
-    assert found == [11, 13, 16, 20, 25, 31, 38, 47]
+    assert found == [11, 13, 17, 25, 37, 55, 82, 123]
 
 
 def test_nothing_moves_it_up_but_waiters_at_a_full_ceiling() -> None:
