@@ -134,12 +134,21 @@ class Cluster:
         Raises:
             CommandFailed: it did not come in time.
         """
+        deadline = time.monotonic() + timeout
         limit = f"--timeout={timeout}s"
         where = [kind, name, *_in(namespace), limit]
         longer = timeout + COMMAND_TIMEOUT
         if wanted != "delete":
             self.kubectl("wait", "--for=create", *where, timeout=longer)
-        self.kubectl("wait", f"--for={wanted}", *where, timeout=longer)
+        while True:
+            try:
+                self.kubectl("wait", f"--for={wanted}", *where, timeout=longer)
+                return
+            except CommandFailed as failure:
+                # kubectl gives up on an object whose status is still empty.
+                if "accessor error" not in failure.errors or time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE)
 
     @contextlib.contextmanager
     def namespace(self, prefix: str = "test") -> Iterator[str]:
