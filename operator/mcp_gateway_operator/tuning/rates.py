@@ -18,6 +18,10 @@ from mcp_gateway_operator.tuning.shares import Claim, divide
 NEARLY: Final = 0.9
 """A pod that has begun this much of its part is about to need more."""
 
+GRAIN: Final = 0.1
+"""What a part may be short of its due before another is asked for it: what that gives up takes a
+minute to become free."""
+
 TYPICAL_TOKENS: Final = 1_000
 """Tokens of a request where none was seen yet."""
 
@@ -108,7 +112,7 @@ class Rate:
             else:
                 part.wanted = 0 if member.auto and member.pod.state.deleting else part.last
                 others += part.held
-        divide(self.stated, claims, others=min(others, self.stated), tidy=tidy)
+        divide(self.stated, claims, others=min(others, self.stated), tidy=tidy, grain=GRAIN)
 
     def _claim(self, member: Member, part: Part, *, seated: bool) -> Claim:
         waiting = min(member.report.rate_waiting, self.stated or 0)

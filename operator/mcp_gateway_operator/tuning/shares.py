@@ -83,7 +83,14 @@ def give(free: int, parts: Iterable[Part]) -> int:
     return max(0, free) - sum(costs)
 
 
-def divide(total: int, claims: Sequence[Claim], *, others: int = 0, tidy: bool = False) -> None:
+def divide(
+    total: int,
+    claims: Sequence[Claim],
+    *,
+    others: int = 0,
+    tidy: bool = False,
+    grain: float = 0.0,
+) -> None:
     """Decide what each part's next grant says.
 
     Args:
@@ -91,6 +98,7 @@ def divide(total: int, claims: Sequence[Claim], *, others: int = 0, tidy: bool =
         claims: who takes part.
         others: what is held by whoever does not take part.
         tidy: also bring shares near to what is due that nobody is in need of.
+        grain: the part of a share below which nothing is taken from one to give to another.
     """
     parts = [claim.part for claim in claims]
     set_targets(total - others, claims)
@@ -112,8 +120,9 @@ def divide(total: int, claims: Sequence[Claim], *, others: int = 0, tidy: bool =
     free = total - held
     if needy:
         needy.sort(key=_by_waiting)
-        before = sum(max(part.wanted, part.held) for part in needy)
-        due = sum(max(part.target, part.held) for part in needy)
+        short = [part for part in needy if part.target - part.wanted > grain * part.wanted]
+        before = sum(max(part.wanted, part.held) for part in short)
+        due = sum(max(part.target, part.held) for part in short)
         given = give(free, [part for part in needy if part.waiting])
         free = give(given, needy)
         coming = sum(part.held - max(part.wanted, part.used) for part in parts)

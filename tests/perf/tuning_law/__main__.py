@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import statistics
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
+from tests.perf.tuning_law.picture import draw
 from tests.perf.tuning_law.run import Controller, Outcome, run
 from tests.perf.tuning_law.scenario import ALL, Scenario
 
@@ -19,7 +21,11 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(ALL), help=f"scenarios, of {','.join(ALL)}")
     parser.add_argument("--law", action="store_true", help="the law alone, no other controllers")
     parser.add_argument("--changes", action="store_true", help="show what people would be told")
+    parser.add_argument("--draw", metavar="FILE", help="draw S2 with nothing stated, as SVG")
     options = parser.parse_args()
+    if options.draw:
+        Path(options.draw).write_text(picture(ALL["S2"].unknown()))
+        return
     rows: list[tuple[Scenario, Controller]] = []
     for name in options.only.split(","):
         rows.append((ALL[name], "law"))
@@ -42,6 +48,16 @@ def main() -> None:
             if options.changes and one == "law":
                 for change in found[0][0].changes:
                     print(f"    {change.at:7.0f} s  {change}")
+
+
+def picture(scenario: Scenario) -> str:
+    """What the law did in one run of a scenario."""
+    seen: dict[int, tuple[float, int, int]] = {}
+    for point in run(scenario, "law", 0).curve:
+        seen.setdefault(int(point[0] / 3), point)
+    curve = list(seen.values())
+    cap = [(at, scenario.cap(at)) for at, _, _ in curve]
+    return draw(f"{scenario.name}: 4 pods, 90 offered", scenario.minutes, cap, curve)
 
 
 def pair(name: str, controller: Controller, seed: int) -> tuple[Outcome, Outcome]:
