@@ -51,7 +51,7 @@ def _total(now: float, limit: Limit) -> LimitView:
         waiting=waiting,
         refused=ceiling.refused if ceiling is not None else 0,
         warm=sum(one.warm for one in members),
-        state=_state(limit, in_flight, waiting),
+        state=_state(now, limit, in_flight, waiting),
         reason=_reason(limit),
         requests=_rate(now, limit, limit.requests),
         tokens=_rate(now, limit, limit.tokens),
@@ -82,8 +82,10 @@ def _of_site(
     )
 
 
-def _state(limit: Limit, in_flight: int, waiting: int) -> State:
+def _state(now: float, limit: Limit, in_flight: int, waiting: int) -> State:
     ceiling = limit.ceiling
+    if limit.waits(now):
+        return "Listening"  # also while most are not heard: a leader has only just begun
     if limit.frozen:
         return "Frozen"
     if limit.listening:
