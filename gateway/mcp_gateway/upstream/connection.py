@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         expires_at: `loop.time()` from which its pool does not lend it again.
         on_closed: called once when the connection has closed.
         stale: it ended under an exchange, reused and before any byte of the answer.
+        broken_off: this end broke an exchange off; the other may not have noticed yet.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
         self.expires_at = float("inf")
         self.on_closed: Callable[[Connection], None] | None = None
         self.stale = False
+        self.broken_off = False
         self._loop = loop
         self._parser = ResponseParser(max_head=max_head, max_body=max_body)
         self._state = State.CONNECTING
@@ -344,6 +346,7 @@ class Connection(asyncio.Protocol):
                 self._timer.cancel()
                 self._timer = None
             if self._busy:
+                self.broken_off = abort
                 assert error is not None, "an exchange under way ends with an error"
                 self._fail(error)
             if self.on_closed is not None:

@@ -41,6 +41,10 @@ __all__ = ["CloseReason", "Connector", "Lease", "Pool", "PoolSettings", "PoolSta
 TICK = 1.0
 """Seconds between two rounds of upkeep: closing what is idle, keeping warm, probing limits."""
 
+NOTICED = 0.25
+"""Seconds until a provider has surely seen that a request was broken off. Its next one comes on
+another connection and may overtake that: known limits are kept also while clients leave."""
+
 LIFETIME_JITTER = 0.1
 """The part of `max_lifetime` that is up to chance, so that connections do not expire together."""
 
@@ -281,7 +285,6 @@ class Pool:
 
     def take_back(self, lease: Lease) -> None:
         """End a lease: its connection goes to who waits, becomes idle, or is closed."""
-        self._lanes.ended(lease.lane, refused=lease.was_refused)
         waiting = self._queue.size
         opened = len(self._stock.open)
         if self._state is PoolState.OPEN:
@@ -290,7 +293,15 @@ class Pool:
         else:
             room = waiting > 0
         self._stock.put_back(lease.connection, self._now(), room=room)
-        if waiting:
+        if lease.connection.broken_off and lease.lane.limit.share is not None:
+            self._loop.call_later(NOTICED, self._ended, lease)
+        else:
+            self._ended(lease)
+
+    def _ended(self, lease: Lease) -> None:
+        """The provider no longer counts a lease: its slot goes to who waits."""
+        self._lanes.ended(lease.lane, refused=lease.was_refused)
+        if self._queue.size:
             self._serve()
         elif self._emptied is not None:
             self._check_emptied()

@@ -36,6 +36,7 @@ from mcp_gateway.providers.base import ChatAnswer
 from mcp_gateway.proxy.exchange import Client, Exchange
 from mcp_gateway.proxy.failure import judge
 from mcp_gateway.proxy.peer_call import HEARD
+from mcp_gateway.upstream.pool import NOTICED
 
 
 @pytest.fixture
@@ -121,8 +122,9 @@ async def test_the_clients_going_away_ends_the_call_at_the_provider(fleet: Memor
         assert rich.script.account.pool.in_flight == 1
         asking.cancel()
         await settle()
-        assert rich.script.account.pool.in_flight == 0
         assert rich.script.connector.transports[-1].ended == "abort"
+        await asyncio.sleep(NOTICED)
+        assert rich.script.account.pool.in_flight == 0
         assert exchange.attempts[-1].outcome == "cancelled"
     assert (poor.hops("out"), rich.hops("in")) == ({"cancelled": 2}, {"cancelled": 2})
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from tests.support.fake_upstream import FakeConnector
 from tests.support.running_pool import SMALL, closed, running, settle, waiting
 
-from mcp_gateway.upstream.pool import PoolSettings
+from mcp_gateway.upstream.connection import Timeouts
+from mcp_gateway.upstream.pool import NOTICED, PoolSettings
 
 
 async def test_no_request_starts_above_the_share() -> None:
@@ -22,6 +23,32 @@ async def test_no_request_starts_above_the_share() -> None:
         (await task).release()
         for lease in leases:
             lease.release()
+
+
+async def test_what_was_broken_off_counts_until_the_provider_has_seen_it() -> None:
+    async with running(PoolSettings(max_connections=10), share=1) as (pool, _):
+        with await pool.acquire() as lease:
+            exchange = asyncio.create_task(lease.connection.exchange(b"x", Timeouts()))
+            await settle()
+            exchange.cancel()
+            await settle()
+        task = waiting(pool)
+        await settle()
+        assert (pool.in_flight, task.done()) == (1, False)
+        start = asyncio.get_running_loop().time()
+        (await task).release()
+        assert asyncio.get_running_loop().time() - start >= NOTICED - 0.01
+        assert pool.in_flight == 0
+
+
+async def test_where_no_limit_is_known_what_was_broken_off_is_over_at_once() -> None:
+    async with running(PoolSettings(max_connections=10)) as (pool, _):
+        with await pool.acquire() as lease:
+            exchange = asyncio.create_task(lease.connection.exchange(b"x", Timeouts()))
+            await settle()
+            exchange.cancel()
+            await settle()
+        assert pool.in_flight == 0
 
 
 async def test_an_idle_connection_above_the_share_stays_idle() -> None:

@@ -13,7 +13,7 @@ from tests.support.fake_upstream import FakeConnector, FakeTransport, answer
 from mcp_gateway.errors import ConnectFailed, GatewayError
 from mcp_gateway.upstream.connection import Connection, Timeouts
 from mcp_gateway.upstream.endpoint import Endpoint
-from mcp_gateway.upstream.pool import Lease, Pool, PoolSettings
+from mcp_gateway.upstream.pool import NOTICED, Lease, Pool, PoolSettings
 
 ENDPOINTS = [Endpoint.parse("http://a.test", 2), Endpoint.parse("http://b.test")]
 LANES = ["", "x", "y", "z"]
@@ -173,6 +173,7 @@ class Schedule:
     async def nothing_is_lost(self) -> None:
         """Every slot can be lent again, and all of it closes."""
         pool, provider = self.pool, self.provider
+        await asyncio.sleep(NOTICED)
         stats = pool.stats()
         assert (stats.in_flight, stats.waiting) == (0, 0)
         assert all(lane.in_flight == lane.waiting == 0 for lane in stats.lanes.values())
