@@ -227,7 +227,11 @@ class Governor:
             return part
         unknown = FIRST_LIMIT if stated.concurrency is None else 0
         if account.identity in self._bootstrapped:
-            return Bounds(part.share or unknown, part.requests_per_minute, part.tokens_per_minute)
+            # Fewer than there are pods cannot be divided without asking: then nobody has one.
+            share, rpm, tpm = (
+                each and each // self._replicas for each in (stated.concurrency, rpm, tpm)
+            )
+            return Bounds(unknown if share is None else share, rpm, tpm)
         return Bounds(unknown, rpm and 0, tpm and 0)
 
     def _apply(self, account: Account, model: str, bounds: Bounds) -> None:

@@ -83,6 +83,13 @@ async def test_without_an_operator_every_pod_takes_what_all_can_take() -> None:
     assert process.limit("glm", "glm-5") == 0
 
 
+async def test_fewer_slots_than_pods_are_nobodys_without_an_operator() -> None:
+    process = Process(kimi(concurrency=1, requestsPerMinute=3))
+    process.governor.leave_alone()
+    assert process.limit("kimi") == 0
+    assert process["kimi"].rates.requests_per_minute == 0
+
+
 async def test_who_was_granted_something_does_not_help_itself() -> None:
     process = Process()
     process.grant(Quota(provider="kimi", share=0))
