@@ -84,17 +84,14 @@ def _of_site(
 
 def _state(now: float, limit: Limit, in_flight: int, waiting: int) -> State:
     ceiling = limit.ceiling
-    if limit.waits(now):
-        return "Listening"  # also while most are not heard: a leader has only just begun
+    # Also while most are not heard: a leader has only just begun.
+    if limit.waits(now) or (limit.listening and not limit.frozen):
+        return "Listening"
     if limit.frozen:
         return "Frozen"
-    if limit.listening:
-        return "Listening"
-    if ceiling is None:
-        return "Idle"
-    if ceiling.holding:
+    if ceiling is not None and ceiling.holding:
         return "Holding"
-    if in_flight < ceiling.value - 1:
+    if ceiling is None or in_flight < ceiling.value - 1:
         return "Idle"
     return "Probing" if waiting and not ceiling.full else "Full"
 
