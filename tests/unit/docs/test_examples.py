@@ -15,7 +15,7 @@ import yaml
 from mcp_gateway.config.document import parse
 
 HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to"
-PAGES = ("autoscale.md", "trace.md", "routing.md", "tls.md")
+PAGES = ("autoscale.md", "tune.md", "trace.md", "routing.md", "tls.md")
 _BLOCK = re.compile(r"^[ \t]*```yaml\n(.*?)^[ \t]*```$", re.MULTILINE | re.DOTALL)
 
 
