@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.unit.server.peer import Peer, post, request
 from mcp_gateway.config.control_folder import ControlFolder
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.server.peer import FORMER, TokenGuard
+from mcp_gateway.upstream.pool import NOTICED
 
 CHAT = {"model": "kimi-k2", "messages": [{"role": "user", "content": "Hello!"}]}
 PATH = "/v1/providers/kimi/chat"
@@ -178,4 +180,5 @@ async def test_a_deadline_and_a_bound_on_the_wait_are_kept_to(fleet: MemoryFleet
         assert (answer.status, answer.json()["error"]["reason"]) == (504, reason)
     busy.transport.vanish()
     await settle()
+    await asyncio.sleep(NOTICED)
     assert pod.script.account.pool.in_flight == 0
