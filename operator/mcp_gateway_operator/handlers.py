@@ -112,7 +112,7 @@ def registry(store: Store, access: Access, listed: Callable[[], None]) -> kopf.O
         )
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=found)
-    def changed(event: Any, **_: Any) -> None:
+    async def changed(event: Any, **_: Any) -> None:  # async: else kopf runs it in a thread
         body = event["object"]
         if event["type"] == "DELETED":
             metadata = body["metadata"]
