@@ -190,10 +190,10 @@ class Spool:
             rows = fitting
         if not self._over(self._room):
             return rows
-        if self.settings.when_full == "drop_newest":
+        self._make_room(removed)
+        if self.settings.when_full == "drop_newest" and self._over(self._room):
             removed.refused = len(rows)
             return ()
-        self._make_room(removed)
         return rows
 
     def _insert(self, rows: Sequence[Row]) -> None:
@@ -220,9 +220,11 @@ class Spool:
         self._db.execute("DELETE FROM records WHERE seq = ?", (letter.seq,))
 
     def _make_room(self, removed: Removed) -> None:
-        """Remove what is shipped, then the oldest, dead or waiting, until there is room."""
+        """Remove what is shipped, then, if they give way, the oldest, dead or waiting."""
         while self._over(self._room * _ROOM_LEFT):
             first = self._number("SELECT min(seq) FROM records")
+            if self.settings.when_full == "drop_newest" and not 0 < first <= self.watermark:
+                return
             dead = self._number("SELECT min(seq) FROM dead_letters")
             if dead and (first > dead or not first) and not 0 < first <= self.watermark:
                 removed.full += self._db.execute(
@@ -245,7 +247,7 @@ class Spool:
         """
         removed = Removed()
         self._expire(now - self.settings.max_age, removed)
-        if self._over(self._room) and self.settings.when_full == "drop_oldest":
+        if self._over(self._room):
             self._make_room(removed)
         if self._number("PRAGMA freelist_count") * self._page_size > _SPARE:
             self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()

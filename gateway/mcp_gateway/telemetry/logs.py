@@ -24,8 +24,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 
-_encoder = msgspec.json.Encoder(enc_hook=str)
-_encode = _encoder.encode
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def timestamp(seconds: float) -> str:
@@ -45,7 +44,7 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self, *, text: bool = False) -> None:
         super().__init__()
-        self._encode = encode_text if text else _encode
+        self._encode = encode_text if text else encode_json
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its newline."""
@@ -61,19 +60,42 @@ class LineFormatter(logging.Formatter):
         return self._encode(line).decode()
 
 
+def encode_json(fields: msgspec.Struct | dict[str, Any]) -> bytes:
+    """A line for programs. Half surrogate pairs, which UTF-8 cannot say, become `?`."""
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:
+        line = fields if isinstance(fields, dict) else msgspec.structs.asdict(fields)
+        return _encode({name: _mended(value) for name, value in line.items()})
+
+
+def _mended(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
 def encode_text(fields: msgspec.Struct | dict[str, Any]) -> bytes:
     """A line for eyes: time, level and message, then `name=value` of what is not empty."""
     line = dict(fields) if isinstance(fields, dict) else msgspec.to_builtins(fields)
-    head = f"{line.pop('time')} {line.pop('level').upper():7} {line.pop('message')}"
+    head = f"{line.pop('time')} {line.pop('level').upper():7} {_printable(line.pop('message'))}"
     rest = "".join(f" {name}={_word(value)}" for name, value in line.items())
-    return (head + rest).encode("utf-8", "replace")
+    return (head + rest).encode()
 
 
 def _word(value: object) -> str:
-    """A value as one word: quoted, with its control characters escaped, where it is not one."""
+    """A value as one word: quoted, with what is no print escaped, where it is not one."""
     text = str(value)
     plain = text.isprintable() and not set(text) & set(' "=')
-    return text if plain and text else _encode(text).decode()
+    if plain and text:
+        return text
+    quoted = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{_printable(quoted)}"'
+
+
+def _printable(text: str) -> str:
+    """A text that stays on its line and does nothing to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
 def configure(level: str = "info", *, text: bool = False) -> None:
@@ -105,14 +127,14 @@ class LineWriter:
     """
 
     def __init__(self, stream: BinaryIO | None = None, *, text: bool = False) -> None:
-        self._encode = encode_text if text else _encode
+        self._encode = encode_text if text else encode_json
         self._stream = stream if stream is not None else sys.stderr.buffer
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def use(self, *, text: bool) -> None:
         """Write the lines to come as text, or as JSON."""
-        self._encode = encode_text if text else _encode
+        self._encode = encode_text if text else encode_json
 
     def add(self, fields: msgspec.Struct | dict[str, Any]) -> None:
         """Encode `fields` and write them soon."""

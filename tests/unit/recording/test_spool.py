@@ -105,6 +105,20 @@ def test_failed_commit_changes_nothing(spool: Spool, path: Path) -> None:
     assert [row.id for row in waiting(path)] == ["1", "4"]
 
 
+def test_shipped_rows_give_way_before_new_ones_are_refused(tmp_path: Path) -> None:
+    settings = spool_settings(size=1 << 20, ships=True, keep_shipped=True, when_full="drop_newest")
+    spool = Spool(tmp_path / "spool.db", settings)
+    refused = pruned = 0
+    for number in range(0, 1000, 10):
+        removed = spool.write(
+            rows(*range(number, number + 10), size=5000), now=NOW, watermark=spool.last()
+        )
+        refused, pruned = refused + removed.refused, pruned + removed.pruned
+    assert (refused, spool.last()) == (0, 1000)
+    assert pruned > 500
+    spool.close()
+
+
 def test_full_spool_gives_up_the_oldest(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     spool = Spool(path, spool_settings(size=1 << 20, ships=True))

@@ -1,8 +1,11 @@
 import io
 import json
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from mcp_gateway.telemetry.logs import (
@@ -11,6 +14,7 @@ from mcp_gateway.telemetry.logs import (
     LineFormatter,
     LineWriter,
     configure,
+    encode_json,
     encode_text,
     reconfigure,
     timestamp,
@@ -62,6 +66,20 @@ def test_a_record_is_one_json_object() -> None:
 def test_text_is_one_line_whatever_a_client_sends() -> None:
     fields = {"time": "T", "level": "info", "message": "exchange", "model": "a\nlevel=error b"}
     assert encode_text(fields) == b'T INFO    exchange model="a\\nlevel=error b"'
+
+
+def test_text_does_nothing_to_a_terminal() -> None:
+    fields = {"time": "T", "level": "info", "message": "cut\nT \x1b[2J", "model": "\x9b2J\u202e"}
+    assert encode_text(fields) == rb'T INFO    cut\nT \x1b[2J model="\x9b2J\u202e"'
+
+
+@pytest.mark.parametrize("form", [encode_json, encode_text])
+def test_half_a_surrogate_pair_does_not_cost_the_line(
+    form: Callable[[msgspec.Struct | dict[str, Any]], bytes],
+) -> None:
+    fields = {"time": "T", "level": "info", "message": "m", "client": "x\ud800y"}
+    for line in (fields, msgspec.defstruct("Line", list(fields))(**fields)):
+        assert form(line).isascii()
 
 
 async def test_the_form_of_the_lines_can_change() -> None:
