@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.support.fake_upstream import FakeSocket
+
 
 class FakeTransport(asyncio.Transport):
     """A connected socket without a network.
@@ -19,6 +21,7 @@ class FakeTransport(asyncio.Transport):
         writes: how many writes they left in.
         eof_written, closed, aborted: what the protocol did.
         reading: the protocol wants bytes; what is sent meanwhile waits.
+        unsent: bytes that the other end has not read yet; a test says how many.
     """
 
     def __init__(
@@ -32,6 +35,8 @@ class FakeTransport(asyncio.Transport):
         self.closed = False
         self.aborted = False
         self.reading = True
+        self.unsent = 0
+        self._socket: FakeSocket | None = None
         self._half_close = half_close
         self._peer = peer
         self._held: list[bytes] = []
@@ -49,12 +54,18 @@ class FakeTransport(asyncio.Transport):
         """Let the other end be gone."""
         self._lose()
 
-    def stall(self) -> None:
+    def hang_up(self) -> None:
+        """Let the other end close; as with a socket, it is told to whoever reads."""
+        self._opened_socket().hang_up()
+
+    def stall(self, unsent: int = 100_000) -> None:
         """Let the other end stop reading."""
+        self.unsent = unsent
         self.protocol.pause_writing()
 
     def flow(self) -> None:
         """Let the other end read again."""
+        self.unsent = 0
         self.protocol.resume_writing()
 
     def take(self) -> bytes:
@@ -71,6 +82,9 @@ class FakeTransport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.eof_written = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def can_write_eof(self) -> bool:
         return self._half_close
@@ -94,6 +108,8 @@ class FakeTransport(asyncio.Transport):
         asyncio.get_running_loop().call_soon(self._deliver)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "socket" and not self.closed:
+            return self._opened_socket()
         return (self._peer, 40000) if name == "peername" else default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -107,9 +123,16 @@ class FakeTransport(asyncio.Transport):
             assert isinstance(self.protocol, asyncio.Protocol)
             self.protocol.data_received(self._held.pop(0))
 
+    def _opened_socket(self) -> FakeSocket:
+        if self._socket is None:
+            self._socket = FakeSocket()
+        return self._socket
+
     def _lose(self) -> None:
         if not self._lost:
             self._lost = self.closed = True
+            if self._socket is not None:
+                self._socket.close()
             self.protocol.connection_lost(None)
 
 

@@ -22,7 +22,7 @@ def answer(body: bytes = b"{}", status: int = 200, extra: bytes = b"") -> bytes:
 
 
 class FakeSocket:
-    """Something with a descriptor that can be made readable."""
+    """Something with a descriptor that can be made readable, and hung up."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -33,10 +33,15 @@ class FakeSocket:
     def make_readable(self) -> None:
         os.write(self._write, b"x")
 
+    def hang_up(self) -> None:
+        if self._write >= 0:
+            os.close(self._write)
+            self._write = -1
+
     def close(self) -> None:
+        self.hang_up()
         if self._read >= 0:
             os.close(self._read)
-            os.close(self._write)
             self._read = -1
 
 

@@ -15,6 +15,7 @@ from mcp_gateway.server.flow import Flow
 from mcp_gateway.server.http import RequestReader
 from mcp_gateway.server.message import JSON, HTTPRequest, error_body
 from mcp_gateway.server.responder import Responder
+from mcp_gateway.upstream.socket_state import hung_up
 
 if TYPE_CHECKING:
     from mcp_gateway.server.listener import HTTPListener
@@ -39,6 +40,7 @@ class HTTPConnection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_listener",
+        "_paused",
         "_peer",
         "_reader",
         "_reading",
@@ -58,6 +60,7 @@ class HTTPConnection(asyncio.Protocol):
         self._responder: Responder | None = None
         self._waiting: deque[HTTPRequest | tuple[int, str]] = deque()
         self._closing = False
+        self._paused = False  # the socket is not read
         self.transport: asyncio.Transport | None = None
         self.flow = Flow()
         self.task: asyncio.Task[None] | None = None
@@ -122,9 +125,17 @@ class HTTPConnection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if self.flow.congested and now - self.flow.since > self._listener.bounds.request_timeout:
+        if self.flow.congested:
+            unsent = transport.get_write_buffer_size()
+            if self.flow.stuck(unsent, now, self._listener.bounds.request_timeout):
+                transport.abort()
+                return
+            if self._closing:  # the last response is on its way
+                self.deadline = now + LINGER
+        elif self._paused and hung_up(transport):
             transport.abort()
-        elif self.task is not None:
+            return
+        if self.task is not None:
             if self._responder is not None and self._responder.heartbeat is not None:
                 self._responder.heartbeat(now)
         elif now >= self.deadline:
@@ -173,8 +184,8 @@ class HTTPConnection(asyncio.Protocol):
     # Inside.
 
     def _take(self, request: HTTPRequest) -> None:
-        if request.websocket and self.transport is not None:
-            self.transport.pause_reading()
+        if request.websocket:
+            self._deafen()
         self._queue(request)
 
     def _queue(self, item: HTTPRequest | tuple[int, str]) -> None:
@@ -188,8 +199,8 @@ class HTTPConnection(asyncio.Protocol):
         if len(waiting) == self._listener.bounds.max_in_flight:
             item, self._reader = (503, "too many requests waiting on one connection"), None
         waiting.append(item)
-        if len(waiting) == PIPELINE_PAUSE and self.transport is not None:
-            self.transport.pause_reading()
+        if len(waiting) == PIPELINE_PAUSE:
+            self._deafen()
 
     def _begin(self, item: HTTPRequest | tuple[int, str]) -> None:
         if isinstance(item, tuple):
@@ -229,7 +240,7 @@ class HTTPConnection(asyncio.Protocol):
             return
         if self._waiting:
             if len(self._waiting) == PIPELINE_PAUSE:
-                transport.resume_reading()
+                self._listen(transport)
             self._begin(self._waiting.popleft())
         elif not self._reading:
             self.deadline = self._listener.now + self._listener.bounds.idle_timeout
@@ -268,8 +279,21 @@ class HTTPConnection(asyncio.Protocol):
         self.deadline = self._listener.now + LINGER
         # After a refused upgrade or a flood of requests nothing is read; then the client's own
         # end would not be noticed, and each such connection would last for the whole `LINGER`.
-        transport.resume_reading()
+        self._listen(transport)
         if transport.can_write_eof():
             transport.write_eof()
         else:
+            # How much of the response has left cannot be seen through TLS.
+            self.deadline = self._listener.now + self._listener.bounds.request_timeout
             transport.close()
+
+    def _deafen(self) -> None:
+        """Read nothing for now. Then the client's end is not noticed either, but by `tick`."""
+        if self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _listen(self, transport: asyncio.Transport) -> None:
+        """Read again."""
+        self._paused = False
+        transport.resume_reading()

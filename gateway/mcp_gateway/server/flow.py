@@ -15,20 +15,38 @@ class Flow:
 
     Attributes:
         congested: the transport's buffer is above its high-water mark.
-        since: coarse time when that began; meaningless while not congested.
+        since: coarse time when that began, or when the client was last seen to read since;
+            meaningless while not congested.
     """
 
-    __slots__ = ("_waiters", "congested", "since")
+    __slots__ = ("_unsent", "_waiters", "congested", "since")
 
     def __init__(self) -> None:
         self.congested = False
         self.since = 0.0
+        self._unsent = 0
         self._waiters: list[asyncio.Future[None]] = []
 
     def pause(self, now: float) -> None:
         """Note that the buffer is full."""
         self.congested = True
         self.since = now
+        self._unsent = 0
+
+    def stuck(self, unsent: int, now: float, patience: float) -> bool:
+        """Whether a congested client has read nothing for more than `patience` seconds.
+
+        A long answer over a thin line keeps the buffer full for minutes while it moves on.
+
+        Args:
+            unsent: bytes in the transport's buffer; fewer than at the last look were read.
+            now: coarse time.
+            patience: seconds.
+        """
+        if unsent < self._unsent:
+            self.since = now
+        self._unsent = unsent
+        return now - self.since > patience
 
     def resume(self) -> None:
         """Note that there is room again, or nobody left to write to, and wake the waiters."""

@@ -170,7 +170,12 @@ class HTTPListener:
         self.now = now = self.loop.time()
         self.date_line = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
         for connection in list(self.connections):
-            connection.tick(now)
+            try:
+                connection.tick(now)
+            except Exception:
+                # Whatever is wrong with one, all the others need their deadlines.
+                LOGGER.exception("connection failed at a look at its deadlines")
+                connection.abort()
         self._timer = self.loop.call_later(self._interval, self.sweep)
 
     def stop_accepting(self) -> None:

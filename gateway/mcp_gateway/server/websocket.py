@@ -130,6 +130,7 @@ class WebSocketConnection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Let the transport close; a WebSocket has no half-closed state."""
         self._core.receive_eof()
+        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is in work: there is nobody to answer."""
@@ -162,11 +163,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._control = 0
         if transport is None:
             return
-        if self._cut_at is not None:
-            if now >= self._cut_at:
+        if self.flow.congested:
+            if self.flow.stuck(transport.get_write_buffer_size(), now, bounds.request_timeout):
                 transport.abort()
-        elif self.flow.congested:
-            if now - self.flow.since > bounds.request_timeout:
+            elif self._cut_at is not None:  # the last answers are on their way
+                self._cut_at = now + LINGER
+        elif self._cut_at is not None:
+            if now >= self._cut_at:
                 transport.abort()
         elif self._begun is not None and now - self._begun > bounds.request_timeout:
             self._fail(1008, "the message took too long")

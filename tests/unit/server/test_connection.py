@@ -220,6 +220,63 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
         assert app.cancelled == 1
 
 
+async def test_a_client_that_reads_slowly_is_waited_for() -> None:
+    async with listening(echo, Bounds(request_timeout=30)) as listener:
+        peer = Peer(listener)
+        await peer.ask(request())
+        peer.transport.stall()
+        for _ in range(100):
+            await asyncio.sleep(5)
+            peer.transport.unsent -= 10
+        assert not peer.transport.closed
+        await asyncio.sleep(33)
+        assert peer.transport.aborted
+
+
+async def test_a_last_answer_is_not_cut_off_while_the_client_reads_it() -> None:
+    async with listening(echo, Bounds(request_timeout=30)) as listener:
+        peer = Peer(listener)
+        peer.transport.send(request("GET", "/", headers={"connection": "close"}))
+        peer.transport.stall()
+        await settle()
+        assert peer.transport.eof_written
+        for _ in range(5):
+            await asyncio.sleep(20)
+            peer.transport.unsent -= 10
+        assert not peer.transport.aborted
+        peer.transport.flow()
+        await asyncio.sleep(1)
+        assert not peer.transport.aborted
+        await asyncio.sleep(3)
+        assert peer.transport.aborted
+
+
+async def test_a_last_answer_through_tls_is_given_longer() -> None:
+    async with listening(echo, Bounds(request_timeout=30)) as listener:
+        peer = Peer(listener, half_close=False)
+        peer.transport.close = lambda: None  # type: ignore[method-assign]  # it goes on sending
+        await peer.ask(request("GET", "/", headers={"connection": "close"}))
+        await asyncio.sleep(28)
+        assert not peer.transport.aborted
+        del peer.transport.close
+        await asyncio.sleep(4)
+        assert peer.transport.aborted
+
+
+async def test_a_client_that_goes_while_it_is_not_read_is_noticed() -> None:
+    app = Held()
+    async with listening(app) as listener:
+        peer = Peer(listener)
+        peer.transport.send(request() * (PIPELINE_PAUSE + 1))
+        await asyncio.sleep(5)
+        assert not peer.transport.reading
+        assert app.cancelled == 0
+        peer.transport.hang_up()
+        await asyncio.sleep(2)
+        assert peer.transport.aborted
+        assert app.cancelled == 1
+
+
 async def test_a_client_that_goes_cancels_what_listens_for_it() -> None:
     app = Held()
     async with listening(app) as listener:

@@ -48,3 +48,15 @@ async def test_a_waiter_waits_on_when_it_is_congested_again_at_once() -> None:
     assert not waiter.done()
     flow.resume()
     await waiter
+
+
+def test_a_client_that_reads_slowly_is_not_stuck() -> None:
+    flow = Flow()
+    flow.pause(0.0)
+    assert not flow.stuck(1000, 20.0, 30.0)
+    assert not flow.stuck(999, 40.0, 30.0), "a byte was read since the last look"
+    assert not flow.stuck(999, 70.0, 30.0)
+    assert flow.stuck(999, 71.0, 30.0)
+    flow.pause(100.0)
+    assert not flow.stuck(500, 130.0, 30.0)
+    assert flow.stuck(500, 131.0, 30.0), "what was left at another time is no progress"

@@ -8,6 +8,7 @@ from tests.support.fake_transport import settle
 from tests.unit.server.peer import Peer, listening, request
 from tests.unit.server.test_connection import Held, echo
 
+from mcp_gateway.server.connection import HTTPConnection
 from mcp_gateway.server.listener import HARD_MARGIN, HTTPListener
 from mcp_gateway.server.message import Bounds, HTTPRequest
 from mcp_gateway.server.responder import Responder
@@ -136,6 +137,25 @@ async def test_closing_is_idempotent_and_stops_the_clock() -> None:
     await listener.aclose()
     with pytest.raises(RuntimeError, match="not listening"):
         _ = listener.address
+
+
+async def test_a_connection_that_fails_leaves_the_others_their_deadlines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(echo) as listener:
+        broken, other = Peer(listener), Peer(listener)
+
+        def fail(connection: HTTPConnection, now: float) -> None:
+            if connection is broken.connection:
+                raise RuntimeError("broken")
+            tick(connection, now)
+
+        tick = HTTPConnection.tick
+        monkeypatch.setattr(HTTPConnection, "tick", fail)
+        with caplog.at_level(logging.CRITICAL):
+            await asyncio.sleep(60)
+        assert broken.transport.aborted
+        assert other.transport.eof_written, "its time was over"
 
 
 async def test_the_date_is_of_this_minute() -> None:

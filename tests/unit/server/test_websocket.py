@@ -273,6 +273,37 @@ async def test_a_slow_reader_is_not_read_and_in_the_end_cut_off() -> None:
         assert peer.transport.aborted
 
 
+async def test_a_reader_that_is_only_slow_is_waited_for() -> None:
+    async with connected(StandInEngine(), Bounds(request_timeout=30)) as peer:
+        peer.transport.stall()
+        for _ in range(10):
+            await asyncio.sleep(20)
+            peer.transport.unsent -= 10
+        assert not peer.transport.aborted
+
+
+async def test_last_answers_are_not_cut_off_while_they_are_read() -> None:
+    async with connected(StandInEngine(), Bounds(request_timeout=30)) as peer:
+        peer.transport.stall()
+        peer.transport.protocol.drain()  # type: ignore[attr-defined]  # a WebSocketConnection
+        for _ in range(5):
+            await asyncio.sleep(20)
+            peer.transport.unsent -= 10
+        assert not peer.transport.aborted
+        peer.transport.flow()
+        await asyncio.sleep(4)
+        assert peer.transport.aborted
+
+
+async def test_the_end_of_the_clients_direction_ends_the_connection_in_time() -> None:
+    async with connected(StandInEngine()) as peer:
+        connection = peer.transport.protocol
+        assert isinstance(connection, WebSocketConnection)
+        connection.eof_received()  # the loop closes the transport, which has bytes to send yet
+        await asyncio.sleep(4)
+        assert peer.transport.aborted
+
+
 async def test_a_stream_waits_for_a_slow_reader() -> None:
     engine = StandInEngine()
     engine.events = [piece(str(number)) for number in range(5)]

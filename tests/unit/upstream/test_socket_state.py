@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.fake_upstream import connect
 
-from mcp_gateway.upstream.socket_state import readable
+from mcp_gateway.upstream.socket_state import hung_up, readable
 
 
 async def test_a_quiet_socket_is_not_readable_and_one_with_bytes_is() -> None:
@@ -17,4 +17,19 @@ async def test_a_quiet_socket_is_not_readable_and_one_with_bytes_is() -> None:
     assert readable(transport), "a closed socket is of no use"
     connection.close()
     assert readable(transport)
+    await asyncio.sleep(0)
+
+
+async def test_who_hung_up_is_told_from_who_sent_something() -> None:
+    connection, transport = connect()
+    assert not hung_up(transport)
+    assert transport.socket is not None
+    transport.socket.make_readable()
+    assert not hung_up(transport)
+    transport.socket.hang_up()
+    assert hung_up(transport), "though what was sent before is not read"
+    transport.socket.close()
+    assert hung_up(transport)
+    connection.close()
+    assert hung_up(transport)
     await asyncio.sleep(0)
