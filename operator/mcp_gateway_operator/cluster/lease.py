@@ -29,6 +29,8 @@ DURATION: Final = 10.0
 RENEWAL: Final = 3.0
 """Seconds between two renewals, and between two looks at another's lease."""
 _TIMEOUT: Final = 5.0
+_COUNTED_FROM: Final = 1_767_225_600.0
+"""The Unix time, of 2026-01-01, that the epochs of a Lease without a past begin at."""
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -54,6 +56,7 @@ class Leadership:
         begin: called with the epoch when this replica begins to lead, again where it fails.
         end: called when it no longer does.
         clock: seconds that also pass while the process is stopped or the machine sleeps.
+        calendar: Unix time.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Leadership:
         begin: Callable[[int], Awaitable[None]],
         end: Callable[[], Awaitable[None]],
         clock: Callable[[], float] | None = None,
+        calendar: Callable[[], float] = time.time,
     ) -> None:
         self.identity = identity
         self.epoch = 0
@@ -73,6 +77,7 @@ class Leadership:
         self._begin = begin
         self._end = end
         self._clock = clock or _boot_time
+        self._calendar = calendar
         self._leading = False
         self._begun = False
         self._until = float("-inf")
@@ -125,14 +130,18 @@ class Leadership:
         lease = await self._read()
         try:
             if lease is None:
-                await self._create()
-                await self._step_up(1, started)
+                epoch = self._next_epoch(0)
+                await self._create(epoch)
+                await self._step_up(epoch, started)
             elif lease.spec.holder_identity == self.identity and self._leading:
                 await self._write(lease, {"renewTime": _now()})
-                self._until = started + DURATION
-                await self._start()
+                # One that ran out meanwhile is over, though nobody else took it: what was to be
+                # looked at was left to whoever begins, and looks at everything.
+                if self._holds:
+                    self._until = started + DURATION
+                    await self._start()
             elif self._expired(lease.spec, started):
-                epoch = lease.spec.lease_transitions + 1
+                epoch = self._next_epoch(lease.spec.lease_transitions)
                 await self._write(lease, self._taking(epoch))
                 await self._step_up(epoch, started)
             elif self._leading:
@@ -142,14 +151,24 @@ class Leadership:
             return
 
     def _expired(self, spec: _Spec, now: float) -> bool:
-        """Nobody holds it, or its holder has been silent for its duration by our own clock.
+        """Nobody else holds it, or its holder was silent for its duration by our own clock.
 
         The times in the lease are another machine's, and are compared with nothing.
         """
         state = (spec.holder_identity, spec.renew_time)
         if state != self._seen:
             self._seen, self._seen_at = state, now
-        return not spec.holder_identity or now - self._seen_at >= DURATION
+        return spec.holder_identity in ("", self.identity) or now - self._seen_at >= DURATION
+
+    def _next_epoch(self, transitions: int) -> int:
+        """A number above those of all leaderships before.
+
+        Pods remember the highest, and a Lease that is made anew, with a release for instance,
+        counts from none. So the first number of a new one is the time: in seconds, because there
+        are never more leaderships, and not since 1970, because the API has 32 bits for it.
+        """
+        counted = transitions or int(self._calendar() - _COUNTED_FROM)
+        return max(counted, self.epoch, 0) + 1
 
     def _taking(self, epoch: int) -> dict[str, Any]:
         now = _now()
@@ -194,12 +213,12 @@ class Leadership:
             return None
         return msgspec.json.decode(answer, type=_Lease)
 
-    async def _create(self) -> None:
+    async def _create(self, epoch: int) -> None:
         body = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.name,
             "metadata": {"name": MANAGER, "namespace": self._namespace},
-            "spec": self._taking(1),
+            "spec": self._taking(epoch),
         }
         await self._cluster.request(
             "create", "POST", LEASE.path(self._namespace), body=msgspec.json.encode(body),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -25,13 +26,18 @@ class Sent:
 
 
 class ScriptedCluster(Cluster):
-    """Answers each request with the next answer; an exception among them is raised."""
+    """Answers each request with the next answer; an exception among them is raised.
+
+    Attributes:
+        delays: seconds until the answer to the request of a number, from 0, comes.
+    """
 
     def __init__(self, *answers: Any) -> None:
         super().__init__(Access("https://cluster", ssl.create_default_context()), Metrics())
         self.answers = list(answers)
         self.watches: list[Any] = []
         self.sent: list[Sent] = []
+        self.delays: dict[int, float] = {}
 
     async def request(
         self,
@@ -51,6 +57,8 @@ class ScriptedCluster(Cluster):
             self.may_write()
         self.sent.append(Sent(verb, path, json.loads(body) if body else None, dict(params or {})))
         answer = self.answers.pop(0)
+        if delay := self.delays.get(len(self.sent) - 1):
+            await asyncio.sleep(delay)
         if isinstance(answer, Exception):
             raise answer
         return json.dumps(answer).encode()

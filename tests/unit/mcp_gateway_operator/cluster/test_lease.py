@@ -14,6 +14,7 @@ from mcp_gateway_operator.cluster.lease import DURATION, RENEWAL
 ABSENT = NotFound(404, "NotFound", "")
 CHANGED = Conflict(409, "Conflict", "")
 AWAY = Unreachable("away")
+TODAY = 1_767_225_600.0 + 1_000.0
 
 
 def lease(holder: str, transitions: int = 3, renewed: str = "t0") -> dict[str, Any]:
@@ -31,6 +32,7 @@ class Replica:
         self.leadership = Leadership(
             self.cluster, "system", "me",
             begin=self._begin, end=self._end, clock=asyncio.get_running_loop().time,
+            calendar=lambda: TODAY,
         )  # fmt: skip
 
     async def turns(self, number: float) -> None:
@@ -51,9 +53,9 @@ class Replica:
 
 
 async def test_the_first_makes_the_lease_and_renews_it() -> None:
-    replica = Replica(ABSENT, {}, lease("me", 1), {})
+    replica = Replica(ABSENT, {}, lease("me", 1001), {})
     await replica.turns(2)
-    assert replica.story == ["begin 1"]
+    assert replica.story == ["begin 1001"]
     assert [sent.verb for sent in replica.cluster.sent] == ["get", "create", "get", "patch"]
     assert replica.cluster.sent[-1].body["metadata"] == {"resourceVersion": "7"}
     replica.leadership.check()
@@ -64,6 +66,14 @@ async def test_an_empty_lease_is_taken_at_once_with_the_next_epoch() -> None:
     await replica.turns(1)
     assert replica.story == ["begin 4"]
     assert replica.cluster.sent[-1].body["spec"]["leaseTransitions"] == 4
+
+
+async def test_a_lease_without_a_past_counts_on_from_every_other_there_may_have_been() -> None:
+    replica = Replica(lease("", 0), {}, ABSENT, {})
+    await replica.turns(2)
+    assert replica.story == ["begin 1001", "end", "begin 1002"]
+    spec = replica.cluster.sent[-1].body["spec"]
+    assert (replica.cluster.sent[-1].verb, spec["leaseTransitions"]) == ("create", 1002)
 
 
 async def test_a_silent_holder_is_waited_for_as_long_as_its_lease_lasts() -> None:
@@ -111,9 +121,18 @@ async def test_a_leader_that_was_replaced_steps_down() -> None:
 
 
 async def test_a_leader_that_comes_back_to_its_own_old_lease_has_a_new_epoch() -> None:
-    replica = Replica(lease(""), {}, *[AWAY] * 5, *[lease("me", 4)] * 4, {}, {}, {})
-    await replica.turns(9)
-    assert replica.story[:2] == ["begin 4", "end"]
+    replica = Replica(lease(""), {}, *[AWAY] * 4, lease("me", 4), {})
+    await replica.turns(6)
+    assert replica.story == ["begin 4", "end", "begin 5"]
+    assert replica.leadership.leading
+
+
+async def test_a_lease_that_ran_out_while_it_was_renewed_is_a_leadership_that_ended() -> None:
+    replica = Replica(lease(""), {}, lease("me", 4), {}, lease("me", 4), {})
+    replica.cluster.delays = {2: 4.0, 3: 4.5}
+    await replica.turns(5)
+    assert replica.story == ["begin 4", "end", "begin 5"]
+    assert replica.leadership.leading
 
 
 async def test_a_beginning_that_fails_is_tried_again_and_nothing_is_written_before() -> None:
