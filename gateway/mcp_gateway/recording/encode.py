@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from mcp_gateway.recording.record import Record
-from mcp_gateway.recording.redact import Redactor
+from mcp_gateway.recording.redact import UNREADABLE, Redactor
 from mcp_gateway.recording.spool import Row
-from mcp_gateway.recording.stream import assemble
+from mcp_gateway.recording.stream import as_text, assemble
 
 _encode = msgspec.json.Encoder().encode
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
@@ -35,6 +35,7 @@ class RecordEncoder:
     ) -> None:
         self._gateway = gateway
         self._redact = redact
+        self._loose = as_text if redact is None else redact.loose
         self._hash_key = hash_key
         self._hashes: dict[str, str] = {}
 
@@ -50,7 +51,7 @@ class RecordEncoder:
         if self._redact is not None and record.error_message:
             record.error_message = self._redact.text(record.error_message)
         if record.events is not None:
-            record.response = assemble(record.events)
+            record.response = self._assembled(record.events)
             record.events = None
         if isinstance(record.request, Mapping):
             record.request = self._content(_encode(record.request))
@@ -65,15 +66,21 @@ class RecordEncoder:
             body = _encode(record).decode()
         return Row(record.id, record.started, body)
 
+    def _assembled(self, events: Sequence[bytes]) -> bytes:
+        try:
+            return assemble(events, loose=self._loose)
+        except RecursionError:
+            return _encode(UNREADABLE)
+
     def _content(self, body: bytes) -> msgspec.Raw:
         """A body as JSON to be put in as it is; what is not JSON becomes a JSON string."""
+        if self._redact is not None:
+            return msgspec.Raw(self._redact.body(body))
         try:
             body.decode()  # which skipping over it does not check
             _skip(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             body = _encode(body.decode("utf-8", "replace"))
-        if self._redact is not None:
-            body = self._redact.body(body)
         return msgspec.Raw(body)
 
     def _hashed(self, client: str, key: bytes) -> str:

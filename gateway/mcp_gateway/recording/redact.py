@@ -12,15 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 import re2
 
 from mcp_gateway.errors import ConfigError
-
-_decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+from mcp_gateway.recording import foreign_json
 
 UNREADABLE: Final = "[redacted: nested too deep to look into]"
+PLACELESS: Final = "[redacted: no JSON, so the paths of the rules lead nowhere]"
 
 PATTERNS: Final[Mapping[str, Sequence[str]]] = {
     "keys": (
@@ -69,24 +67,28 @@ class Redactor:
         self._any = _compile("|".join(f"(?:{text})" for text, _ in expressions) or r"\z.")
 
     def body(self, body: bytes) -> bytes:
-        """JSON without what the rules take out. What is no JSON is treated as one text."""
+        """JSON without what the rules take out."""
         try:
-            value = _decode(body)
+            value = foreign_json.read(body)
+            for steps, text in self._paths:
+                value = _replace_at(value, steps, text)
+            return foreign_json.write(self._walk(value))
         except RecursionError:
-            return _encode(UNREADABLE)
-        except (msgspec.DecodeError, ValueError):
-            return _encode(self.text(body.decode("utf-8", "replace")))
-        for steps, text in self._paths:
-            value = _replace_at(value, steps, text)
-        try:
-            return _encode(self._walk(value))
-        except RecursionError:
-            return _encode(UNREADABLE)
+            return foreign_json.write(UNREADABLE)
+        except ValueError:
+            return foreign_json.write(self.loose(body))
+
+    def loose(self, body: bytes) -> str:
+        """What is no JSON, as one text; nothing of it where a rule names a place in JSON."""
+        return PLACELESS if self._paths else self.text(body.decode("utf-8", "replace"))
 
     def text(self, text: str) -> str:
         """A text without what the expressions match."""
-        if not self._any.search(text):
-            return text
+        try:
+            if not self._any.search(text):
+                return text
+        except UnicodeEncodeError:  # RE2 works on UTF-8
+            return self.text(foreign_json.whole(text))
         for expression, replacement in self._expressions:
             text = expression.sub(replacement, text)
         return text

@@ -6,20 +6,30 @@ anyway. A stream that broke gives what had arrived of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-_decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+from mcp_gateway.recording import foreign_json
+from mcp_gateway.recording.redact import UNREADABLE
 
 
-def assemble(events: Iterable[bytes]) -> bytes:
+def as_text(data: bytes) -> str:
+    """What is no chunk, as it is."""
+    return data.decode("utf-8", "replace")
+
+
+def assemble(events: Iterable[bytes], *, loose: Callable[[bytes], str] = as_text) -> bytes:
     """One `chat.completion` object from the data of `chat.completion.chunk` events.
 
     Strings in deltas are joined, tool calls by their index; the last value of everything else
-    wins. What is no chunk is kept under `unread`.
+    wins.
+
+    Args:
+        events: the data of each.
+        loose: makes a text of what is no chunk; it is kept under `unread`.
+
+    Raises:
+        RecursionError: a chunk is nested too deep to be put together with the others.
     """
     answer: dict[str, Any] = {"object": "chat.completion"}
     choices: dict[int, dict[str, Any]] = {}
@@ -28,18 +38,21 @@ def assemble(events: Iterable[bytes]) -> bytes:
         if data.strip() == b"[DONE]":
             continue
         try:
-            chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            unread.append(data.decode("utf-8", "replace"))
+            chunk = foreign_json.read(data)
+        except RecursionError:
+            unread.append(UNREADABLE)
+            continue
+        except ValueError:
+            unread.append(loose(data))
             continue
         if isinstance(chunk, dict):
             _add_chunk(answer, choices, chunk)
         else:
-            unread.append(data.decode("utf-8", "replace"))
+            unread.append(loose(data))
     answer["choices"] = [_finished(choices[index]) for index in sorted(choices)]
     if unread:
         answer["unread"] = unread
-    return _encode(answer)
+    return foreign_json.write(answer)
 
 
 def _add_chunk(

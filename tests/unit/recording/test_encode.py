@@ -8,7 +8,7 @@ import pytest
 
 from mcp_gateway.recording.encode import RecordEncoder
 from mcp_gateway.recording.record import Record
-from mcp_gateway.recording.redact import Redactor
+from mcp_gateway.recording.redact import UNREADABLE, Redactor
 
 
 def encoded(record: Record, **settings: Any) -> dict[str, Any]:
@@ -51,6 +51,26 @@ def test_bodies_and_error_messages_are_redacted() -> None:
     body = encoded(record, redact=redact)
     assert "secret" not in json.dumps(body)
     assert body["error_message"] == "a [gone]"
+
+
+def test_what_a_stream_broke_off_in_is_not_kept_where_a_place_is_to_be_taken_out() -> None:
+    redact = Redactor(paths=[("choices[*].message.content", "[gone]")])
+    events = [
+        b'{"choices":[{"delta":{"content":"secret"}}]}',
+        rb'{"choices":[{"delta":{"content":"secret \ud83d"}}]}',
+        b'{"choices":[{"delta":{"content":"secret',
+    ]
+    body = encoded(Record("a", 1.0, events=events), redact=redact)
+    assert "secret" not in json.dumps(body)
+    assert body["response"]["choices"][0]["message"]["content"] == "[gone]"
+
+
+@pytest.mark.parametrize("redact", [None, Redactor(expressions=[("secret", "[gone]")])])
+def test_content_nested_too_deep_does_not_cost_the_record(redact: Redactor | None) -> None:
+    chunk = b'{"choices":[{"delta":' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}]}"
+    deep = b"[" * 50_000 + b"]" * 50_000
+    body = encoded(Record("a", 1.0, events=[chunk], request=deep), redact=redact)
+    assert body["response"] == UNREADABLE
 
 
 def test_hashed_client_is_the_same_each_time_and_says_no_name() -> None:

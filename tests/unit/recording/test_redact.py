@@ -7,6 +7,7 @@ import pytest
 from mcp_gateway.errors import ConfigError
 from mcp_gateway.recording.redact import (
     PATTERNS,
+    PLACELESS,
     UNREADABLE,
     Redactor,
     expressions,
@@ -83,9 +84,23 @@ def test_replacement_is_taken_literally() -> None:
 def test_what_is_no_json_is_one_text() -> None:
     redactor = Redactor(expressions=[("secret", "[gone]")])
     assert redactor.body(b"a secret \xff") == '"a [gone] \ufffd"'.encode()
-    assert redactor.body(b'{"n": 1e999999, "s": "secret"}') == (
-        rb'"{\"n\": 1e999999, \"s\": \"[gone]\"}"'
-    )
+
+
+@pytest.mark.parametrize("broken", [b'{"user": "secret', b'{"user": "secret"} x', b"secret"])
+def test_nothing_is_kept_of_what_a_path_cannot_be_followed_in(broken: bytes) -> None:
+    redactor = Redactor(paths=[("user", "[gone]")])
+    assert json.loads(redactor.body(broken)) == PLACELESS
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"1e999999", b"9" * 5000, b"NaN", rb'"half \ud83d"', b'"\xff"', b'"\x01"'],
+)
+def test_no_oddity_beside_it_hides_a_place_or_a_match(odd: bytes) -> None:
+    redactor = Redactor(paths=[("user", "[gone]")], expressions=[("secret", "[gone]")])
+    body = rb'{"odd": %b, "user": "who", "s": "\u0073ecret"}' % odd
+    found = json.loads(redactor.body(body))
+    assert (found["user"], found["s"]) == ("[gone]", "[gone]")
 
 
 def test_what_cannot_be_looked_into_is_not_kept() -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from mcp_gateway.recording.redact import UNREADABLE
 from mcp_gateway.recording.stream import assemble
 
 
@@ -91,6 +94,20 @@ def test_hostile_shapes_are_put_up_with() -> None:
 
 def test_what_cannot_be_read_costs_no_more_than_itself() -> None:
     nested = b"[" * 100_000
-    answer = whole(piece(content="Hel"), b'{"x":"\xff"}', nested + b"]" * 100_000, b'"\xff"')
+    answer = whole(piece(content="Hel"), b'{"x":"y', nested + b"]" * 100_000, b'"\xff"')
     assert answer["choices"] == [{"index": 0, "message": {"content": "Hel"}}]
-    assert len(answer["unread"]) == 3
+    assert answer["unread"] == ['{"x":"y', UNREADABLE, '"\ufffd"']
+
+
+def test_pieces_that_end_in_half_a_pair_are_joined() -> None:
+    halves = (
+        rb'{"choices":[{"delta":{"content":"a \ud83d"}}]}',
+        rb'{"choices":[{"delta":{"content":"\ude00"}}]}',
+    )
+    assert whole(*halves)["choices"][0]["message"]["content"] == "a \U0001f600"
+    assert whole(halves[0])["choices"][0]["message"]["content"] == "a \ufffd"
+
+
+def test_chunk_nested_too_deep_to_be_put_together_is_said() -> None:
+    with pytest.raises(RecursionError):
+        whole(b'{"choices":[{"delta":' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}]}")
