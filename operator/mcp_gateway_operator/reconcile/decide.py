@@ -45,11 +45,25 @@ def decide(rendered: Mapping[str, Any], child: Child | None, owner: str) -> Acti
 
 
 def unwanted(
-    children: Mapping[ChildId, Child], wanted: Collection[ChildId], owner: str
+    children: Mapping[ChildId, Child],
+    wanted: Collection[ChildId],
+    owner: str,
+    apis: Collection[str],
 ) -> Iterable[Child]:
-    """The objects that were made for a gateway and are wanted no longer."""
+    """The objects that were made for a gateway and are wanted no longer.
+
+    Args:
+        children: what was seen.
+        wanted: what is rendered.
+        owner: uid of the MCPGateway.
+        apis: optional kinds that the cluster has. What is of another is not rendered for that
+            reason alone, and stays: its API may be away for a moment.
+    """
     return [
         child
         for id_, child in children.items()
-        if id_ not in wanted and child.owner == owner and not child.deleting
+        if id_ not in wanted
+        and child.owner == owner
+        and not child.deleting
+        and (not child.kind.optional or child.kind.name in apis)
     ]

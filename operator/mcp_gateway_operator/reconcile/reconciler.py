@@ -182,7 +182,7 @@ class Reconciler:
             else:
                 await self._writer.write(each, look)
         wanted = keys.wanted | {identity(each) for each in objects}
-        for child in unwanted(children, wanted, gateway.uid):
+        for child in unwanted(children, wanted, gateway.uid, self._store.apis):
             await self._writer.remove(child, look)
 
     async def _write_workload(

@@ -80,8 +80,10 @@ class Writer:
     async def remove(self, child: Child, look: Look) -> None:
         """Delete one object that is wanted no longer."""
         id_ = (child.kind.name, child.name)
+        namespace = look.key.namespace
         try:
-            await self._cluster.delete(child.kind, look.key.namespace, child.name, child.uid)
+            if not await self._cluster.delete(child.kind, namespace, child.name, child.uid):
+                return  # somebody else did, and a watch is about to tell
         except ClusterError as exc:
             look.failed(_spoken(id_), exc)
             return

@@ -10,7 +10,7 @@ from mcp_gateway_operator.cluster.item import ManagedFields
 from mcp_gateway_operator.reconcile.decide import Action, decide, identity, unwanted
 from mcp_gateway_operator.reconcile.store import Child
 from mcp_gateway_operator.render.gateway import APPLIED
-from mcp_gateway_operator.render.kind import SERVICE
+from mcp_gateway_operator.render.kind import HTTP_ROUTE, SERVICE
 
 RENDERED = {"kind": "Service", "metadata": {"name": "llm", "annotations": {APPLIED: "d1"}}}
 
@@ -49,8 +49,15 @@ def test_only_what_is_ours_and_here_to_stay_is_unwanted() -> None:
         ("Service", "theirs"): child(name="theirs", owner="other"),
         ("Service", "going"): child(name="going", deleting=True),
     }
-    found = unwanted(children, {("Service", "keep")}, "me")
+    found = unwanted(children, {("Service", "keep")}, "me", ())
     assert [each.name for each in found] == ["drop"]
+
+
+def test_what_is_not_rendered_because_its_api_is_away_stays() -> None:
+    route = child(kind=HTTP_ROUTE)
+    children = {("HTTPRoute", "llm"): route}
+    assert unwanted(children, (), "me", ["ScaledObject"]) == []
+    assert unwanted(children, (), "me", ["HTTPRoute"]) == [route]
 
 
 def test_an_object_is_known_by_kind_and_name() -> None:
