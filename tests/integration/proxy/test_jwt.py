@@ -30,11 +30,13 @@ class Issuer:
     Attributes:
         fetches: how often the keys were asked for.
         broken: what to answer in place of a key set; None for the set.
+        slow: an answer waits for it; None does not wait.
     """
 
     def __init__(self) -> None:
         self.fetches = 0
         self.broken: bytes | None = None
+        self.slow: asyncio.Event | None = None
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.url = ""
         self.add_key("one")
@@ -61,6 +63,8 @@ class Issuer:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.fetches += 1
+        if self.slow is not None:
+            await self.slow.wait()
         keys = [
             {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": key_id, "alg": "RS256"}
             for key_id, key in self.keys.items()
@@ -106,6 +110,23 @@ async def test_keys_are_fetched_once_and_tokens_verified_once(issuer: Issuer) ->
     assert await verifying.verify(token) is first
     await verifying.verify(issuer.token(sub="bob"))
     assert issuer.fetches == 1
+
+
+async def test_a_client_that_leaves_does_not_break_off_the_fetch_for_others(
+    issuer: Issuer,
+) -> None:
+    issuer.slow = asyncio.Event()
+    verifying = verifier(issuer)
+    leaving = asyncio.create_task(verifying.verify(issuer.token()))
+    while not issuer.fetches:
+        await asyncio.sleep(0.01)
+    leaving.cancel()
+    staying = asyncio.create_task(verifying.verify(issuer.token(sub="bob")))
+    await asyncio.sleep(0)
+    issuer.slow.set()
+    assert (await staying).name == "bob"
+    assert issuer.fetches == 1
+    assert leaving.cancelled()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ expires, in a bounded table under its digest.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +26,7 @@ KEYS_TTL = 600.0
 KEYS_RETRY = 10.0
 """Seconds between two fetches that a token with an unknown key id can cause."""
 FETCH_TIMEOUT = 5.0
+"""Seconds for a fetch, from its connection to its last byte."""
 MAX_KEY_SET = 256 * 1024
 LEEWAY = 10.0
 MAX_PATTERN = 512
@@ -43,7 +45,8 @@ class JWTVerifier:
         self._settings = settings
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
+        self._problem = ""  # why the last fetch failed
         self._verified: dict[bytes, _Verified] = {}
 
     async def verify(self, token: str) -> Client:
@@ -101,14 +104,27 @@ class JWTVerifier:
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
         found = self._find(key_id, KEYS_TTL)
         if found is None:
-            async with self._fetching:
-                found = self._find(key_id, KEYS_TTL)
-                if found is None and time.monotonic() - self._fetched > KEYS_RETRY:
-                    await self._fetch()
-                found = found or self._find(key_id, float("inf"))
+            await self._refresh()
+            found = self._find(key_id, float("inf"))
         if found is None:
-            raise Unauthenticated("the token is signed with a key its issuer does not publish")
+            # An issuer that is away for a moment locks nobody out: the old keys stay.
+            raise Unauthenticated(
+                self._problem
+                if self._problem and not self._keys
+                else "the token is signed with a key its issuer does not publish"
+            )
         return found
+
+    async def _refresh(self) -> None:
+        """Fetch the keys, unless that was tried a moment ago.
+
+        In a task of its own: whoever leaves must not break off what all the others wait for.
+        """
+        if self._fetching is None:
+            if time.monotonic() - self._fetched <= KEYS_RETRY:
+                return
+            self._fetching = asyncio.create_task(self._fetch(), name="fetch the issuer's keys")
+        await asyncio.shield(self._fetching)
 
     def _find(self, key_id: str | None, age: float) -> jwt.PyJWK | None:
         if time.monotonic() - self._fetched > age:
@@ -120,25 +136,42 @@ class JWTVerifier:
     async def _fetch(self) -> None:
         self._fetched = time.monotonic()
         try:
-            # No proxy of the environment: who sets one would hand out the keys we trust. What
-            # the environment says of certificates holds.
-            tls = httpx.create_ssl_context(trust_env=True)
-            async with httpx.AsyncClient(
-                timeout=FETCH_TIMEOUT, trust_env=False, verify=tls
-            ) as http:
-                response = await http.get(self._settings.jwks_uri)
-                response.raise_for_status()
-            if len(response.content) > MAX_KEY_SET:
-                raise ValueError(f"the key set is over {MAX_KEY_SET} bytes")
-            keys = jwt.PyJWKSet.from_dict(response.json())
-        except (httpx.HTTPError, ValueError, AttributeError, TypeError, jwt.PyJWTError) as exc:
-            # The old keys stay: an issuer that is away for a moment locks nobody out.
-            if not self._keys:
-                raise Unauthenticated(
-                    f"the issuer's keys cannot be had from {self._settings.jwks_uri}: {exc}"
-                ) from exc
-            return
-        self._keys = {key.key_id: key for key in keys.keys}
+            async with asyncio.timeout(FETCH_TIMEOUT):
+                keys = jwt.PyJWKSet.from_dict(json.loads(await self._download()))
+        except (
+            httpx.HTTPError,
+            TimeoutError,
+            ValueError,
+            AttributeError,
+            TypeError,
+            RecursionError,
+            jwt.PyJWTError,
+        ) as exc:
+            reason = str(exc) or type(exc).__name__
+            self._problem = (
+                f"the issuer's keys cannot be had from {self._settings.jwks_uri}: {reason}"
+            )
+        else:
+            self._problem = ""
+            self._keys = {key.key_id: key for key in keys.keys}
+        finally:
+            self._fetching = None
+
+    async def _download(self) -> bytes:
+        # No proxy of the environment: who sets one would hand out the keys we trust. What the
+        # environment says of certificates holds.
+        tls = httpx.create_ssl_context(trust_env=True)
+        async with (
+            httpx.AsyncClient(timeout=FETCH_TIMEOUT, trust_env=False, verify=tls) as http,
+            http.stream("GET", self._settings.jwks_uri) as response,
+        ):
+            response.raise_for_status()
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_KEY_SET:
+                    raise ValueError(f"the key set is over {MAX_KEY_SET} bytes")
+            return bytes(body)
 
 
 def _key_id(token: str) -> str | None:
