@@ -8,6 +8,7 @@ Every reason is described in the reference of conditions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from mcp_gateway_operator.evidence import Facts, Rollout, State, Verdict, size_of
@@ -16,10 +17,14 @@ __all__ = ["CHAINS", "Facts", "Rollout", "Verdict", "first", "judge"]
 
 Check = Callable[[Facts], Verdict | None]
 
+LONGEST: Final = 8_192
+"""Characters of a message. Pods and the API server have a say in it, and one beyond what the
+definition allows would keep the whole status from being written."""
+
 
 def judge(facts: Facts) -> dict[str, Verdict]:
     """Judge every condition."""
-    return {name: first(chain, facts) for name, chain in CHAINS.items()}
+    return {name: _cut(first(chain, facts)) for name, chain in CHAINS.items()}
 
 
 def first(chain: Sequence[Check], facts: Facts) -> Verdict:
@@ -369,6 +374,12 @@ def _running(facts: Facts) -> str:
 
 def _sizes(facts: Facts) -> str:
     return _list([size_of(*limit) for limit in facts.limits])
+
+
+def _cut(verdict: Verdict) -> Verdict:
+    if len(verdict.message) <= LONGEST:
+        return verdict
+    return replace(verdict, message=verdict.message[: LONGEST - 1] + "…")
 
 
 def _list(sentences: Sequence[str]) -> str:

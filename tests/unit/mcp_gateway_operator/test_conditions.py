@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mcp_gateway_operator.conditions import CHAINS, Facts, Rollout, judge
+from mcp_gateway.api import status
+from mcp_gateway_operator.conditions import CHAINS, LONGEST, Facts, Rollout, judge
 from mcp_gateway_operator.facts import FleetView, Pod, PodConfig, Probed
 from mcp_gateway_operator.tuning import LimitView, RateView, Recommendation
 
@@ -144,6 +145,18 @@ def test_pods_on_their_way_out_do_not_count() -> None:
 def test_many_sentences_are_cut_with_their_number() -> None:
     missing = [f"Secret s{number} does not exist" for number in range(8)]
     assert judge(facts(missing=missing))["Degraded"].message.endswith("and 3 more")
+
+
+def test_no_pod_has_so_much_to_say_that_the_status_cannot_be_written() -> None:
+    talkative = PodConfig(connected=True, generation=1, refused=2, problem="no such layer; " * 9999)
+    verdicts = judge(facts(view=FleetView(pods={"p": talkative})))
+    for name in ("ConfigApplied", "Degraded"):
+        message = verdicts[name].message
+        assert (len(message), message[-1]) == (LONGEST, "…")
+    status.Condition(
+        type="Degraded", status="True", reason="ConfigRefused", message=message,
+        last_transition_time="2026-01-01T00:00:00Z",
+    )  # fmt: skip
 
 
 def test_several_failing_pods_are_one_sentence() -> None:
