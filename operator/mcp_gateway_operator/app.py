@@ -10,7 +10,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ from mcp_gateway_operator.tasks import Tasks
 log = logging.getLogger(__name__)
 
 SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
+_LAST_EVENTS: Final = 3.0
+"""Seconds for Events at the end: the Lease is to be handed over before the pod is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +266,15 @@ class Operator:
 
     async def _drop_vanished(self) -> None:
         """Find resources that were deleted while no watch was open: kopf does not tell of them."""
-        known = set(self._store.resources)
+        known = {key: resource.uid for key, resource in self._store.resources.items()}
         for scope in self._scopes():
             there: set[Key] = set()
             async for items, _ in self._cluster.list(GATEWAY, scope, Partial, partial=True):
                 there |= {Key(item.metadata.namespace, item.metadata.name) for item in items}
             within = {key for key in known if scope is None or key.namespace == scope}
             for key in within - there:
-                self._store.drop(key)
+                # By its uid: another of its name may have come while the list was read.
+                self._store.drop(key, known[key])
 
     def _look_at_everything(self) -> None:
         for key in self._store.resources:
@@ -321,7 +324,9 @@ class Operator:
     async def _shut_down(self) -> None:
         """End the work, then hand the Lease over, so that nobody starts before we have ended."""
         await self._tasks.aclose()
-        await self._recorder.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_EVENTS):
+                await self._recorder.drain()
         await self._leadership.release()
         log.info("ended")
 

@@ -158,10 +158,10 @@ class Store:
         if known is None or not resource.same(known):
             self._on_change(key)
 
-    def drop(self, key: Key, uid: str = "") -> None:
-        """An MCPGateway is gone: the one of this uid, or whichever there was."""
+    def drop(self, key: Key, uid: str) -> None:
+        """The MCPGateway of this uid is gone. Nothing happens where there is another by now."""
         known = self.resources.get(key)
-        if known is not None and uid in ("", known.uid):
+        if known is not None and known.uid == uid:
             del self.resources[key]
             self.use(key, ())
             self._on_change(key)
