@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 
-from mcp_gateway.api import GROUP
 from mcp_gateway_operator import pki
 from mcp_gateway_operator.cluster import Cluster
 from mcp_gateway_operator.cluster.item import Metadata
@@ -30,8 +29,6 @@ from mcp_gateway_operator.render.kind import SECRET
 log = logging.getLogger(__name__)
 
 AUTHORITY_SECRET: Final = f"{MANAGER}-ca"
-AUTHORITY_DIGEST: Final = f"{GROUP}/authority"
-"""Annotation of a control Secret: which authorities it was made with."""
 LOOK_AGAIN: Final = 12 * 3600.0
 """Seconds between two looks at certificates, which live for months."""
 
@@ -213,9 +210,8 @@ class Keyring:
         current = held.values() if held is not None else None
         server_name = pki.server_name(gateway.key.namespace, gateway.name)
         data = pki.control_data(self._authority, server_name, current, now)
-        annotations = {AUTHORITY_DIGEST: self._digest}
         if not good or data != current or held is None:
-            found.rendered.append(sealed(secret.control(gateway, data, annotations)))
+            found.rendered.append(sealed(secret.control(gateway, data)))
         found.credentials = Credentials(
             data[pki.TOKEN].decode(), self._authority.bundle, server_name
         )

@@ -86,12 +86,6 @@ class KeyQueue:
         self._failures[key] = failures
         self.add_after(key, max(at_least, backoff(failures, first=FIRST, most=MOST)))
 
-    def forget(self, key: Key) -> None:
-        """Lose what is remembered of a key that is gone."""
-        self._failures.pop(key, None)
-        if (timer := self._timers.pop(key, None)) is not None:
-            timer.cancel()
-
     def _due(self, key: Key) -> None:
         self._timers.pop(key, None)
         self.add(key)

@@ -63,7 +63,7 @@ def objects(gateway: Gateway, context: Context) -> list[dict[str, Any]]:
 
 def secrets(gateway: Gateway) -> list[dict[str, Any]]:
     """The Secrets that are made for a gateway, without what is in them: for people to review."""
-    found = [control(gateway, {}, {}), compiled(gateway, {}, "")]
+    found = [control(gateway, {}), compiled(gateway, {}, "")]
     if gateway.needs_client_key:
         found.append({**client(gateway, ""), "data": {}})
     return found

@@ -29,11 +29,9 @@ def compiled(gateway: Gateway, data: Mapping[str, bytes], sources: str) -> dict[
     return _secret(gateway, SECRETS_SUFFIX, data, {SOURCES: sources})
 
 
-def control(
-    gateway: Gateway, data: Mapping[str, bytes], annotations: Mapping[str, str]
-) -> dict[str, Any]:
+def control(gateway: Gateway, data: Mapping[str, bytes]) -> dict[str, Any]:
     """NAME-control: token and certificates of the control port."""
-    return _secret(gateway, CONTROL_SUFFIX, data, annotations)
+    return _secret(gateway, CONTROL_SUFFIX, data, {})
 
 
 def client(gateway: Gateway, key: str) -> dict[str, Any]:

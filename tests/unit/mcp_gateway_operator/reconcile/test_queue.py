@@ -81,10 +81,3 @@ async def test_an_earlier_wish_overtakes_a_later_one() -> None:
     queue.add_after(A, 100.0)
     queue.add(A)
     assert await taken(queue, 1.0) == A
-
-
-async def test_a_forgotten_key_does_not_come_back() -> None:
-    queue = KeyQueue()
-    queue.add_after(A, 10.0)
-    queue.forget(A)
-    assert await taken(queue, 100.0) is None
