@@ -33,25 +33,39 @@ class Claim:
     cap: int | None = None
 
 
-def level(total: int, demands: Sequence[int]) -> list[int]:
+def level(total: int, demands: Sequence[int], had: Sequence[int] = ()) -> list[int]:
     """Max-min fair parts of `total`: nobody gets more than its demand, whole numbers.
 
-    What does not go round is the last ones' of those who want more.
+    Args:
+        total: what there is.
+        demands: what each wants.
+        had: what each has by now. What does not go round stays with those who have most: it
+            would else wander with every change of who wants most, and stand empty on the way.
     """
     parts = [0] * len(demands)
     left = max(0, total)
     order = sorted(range(len(demands)), key=demands.__getitem__)
     for place, index in enumerate(order):
-        parts[index] = min(demands[index], left // (len(order) - place))
-        left -= parts[index]
+        each, over = divmod(left, len(order) - place)
+        if demands[index] > each:
+            rest = order[place:]
+            for one in rest:
+                parts[one] = each
+            for one in sorted(rest, key=(had or demands).__getitem__)[len(rest) - over :]:
+                parts[one] += 1
+            break
+        parts[index] = demands[index]
+        left -= demands[index]
     return parts
 
 
 def set_targets(total: int, claims: Sequence[Claim]) -> None:
     """Find out what is due to each."""
     floors = [_capped(claim.floor, claim) for claim in claims]
+    had = [claim.part.last for claim in claims]
     if sum(floors) > total:
-        floors = [0] * len(claims)
+        # Not even those: then the order of the claims says whose turn it is.
+        floors, had = [0] * len(claims), []
     wants = [
         max(floor, _capped(claim.part.demand, claim))
         for floor, claim in zip(floors, claims, strict=True)
@@ -59,11 +73,11 @@ def set_targets(total: int, claims: Sequence[Claim]) -> None:
     spare = total - sum(wants)
     if spare < 0:
         above = [want - floor for want, floor in zip(wants, floors, strict=True)]
-        more = level(total - sum(floors), above)
+        more = level(total - sum(floors), above, had)
         wants = floors
     else:
         more = level(spare, [_capped(total, claim) - want
-                             for want, claim in zip(wants, claims, strict=True)])  # fmt: skip
+                             for want, claim in zip(wants, claims, strict=True)], had)  # fmt: skip
     for claim, want, extra in zip(claims, wants, more, strict=True):
         claim.part.target = want + extra
 

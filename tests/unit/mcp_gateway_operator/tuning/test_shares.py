@@ -27,6 +27,12 @@ def test_an_absurd_demand_gains_nothing() -> None:
     assert level(100, [2**53, 2**53, 20, 30]) == [27, 27, 20, 26]
 
 
+def test_what_does_not_go_round_stays_with_who_has_most() -> None:
+    assert level(10, [80, 70, 60, 50], [3, 2, 3, 2]) == [3, 2, 3, 2]
+    assert level(11, [1, 70, 60], [0, 6, 5]) == [1, 5, 5]
+    assert level(12, [1, 70, 60], [0, 6, 5]) == [1, 6, 5]
+
+
 def test_slack_is_spread_evenly_and_caps_are_kept() -> None:
     parts = [part(0, 10), part(0, 0), part(0, 0)]
     set_targets(40, [Claim(parts[0]), Claim(parts[1], cap=2), Claim(parts[2])])
