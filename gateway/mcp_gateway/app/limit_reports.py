@@ -59,7 +59,14 @@ def pulse(accounts: Iterable[Account]) -> Pulse:
         state += [
             number
             for lane in lanes
-            for number in (lane.name, lane.limit.share, lane.limit.limit, lane.limit.refusals)
+            for number in (
+                lane.name,
+                lane.limit.share,
+                lane.limit.limit,
+                lane.limit.refusals,
+                # That it has room again is news too: the last slot above a share comes free so.
+                _full(lane),
+            )
         ]
     return Pulse(contended, tuple(state))
 

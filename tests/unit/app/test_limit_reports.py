@@ -115,3 +115,16 @@ async def test_only_what_others_could_care_about_quickens_the_pulse() -> None:
     process.lane("kimi").limit.refused(1)
     assert pulse(accounts).state != granted.state
     process.lane("kimi").in_flight = 0
+
+
+async def test_the_end_of_the_last_request_above_a_share_is_worth_a_report() -> None:
+    process = Process()
+    process.grant(Quota(provider="kimi", share=0))
+    lane = process.lane("kimi")
+    lane.in_flight = 1
+    drains = pulse(process.accounts.live.values())
+    assert drains.contended
+    lane.in_flight = 0
+    drained = pulse(process.accounts.live.values())
+    assert not drained.contended
+    assert drained.state != drains.state
