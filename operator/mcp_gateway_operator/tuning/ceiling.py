@@ -227,7 +227,7 @@ class Ceiling:
         if ours and self._hold:
             # Below what it has been the provider may give it back any minute.
             lowered = self.value * 10 < 9 * (self.stated or self._highest)
-            longest = pace.longest_hold / (2 if lowered else 1)
+            longest = pace.longest_hold / (3 if lowered else 1)
             self._hold = min(self._hold * 2, longest)
             self._highest -= (self._highest - self.value) // 8
         else:

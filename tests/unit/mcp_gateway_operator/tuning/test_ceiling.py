@@ -79,6 +79,24 @@ def test_a_lowered_limit_is_met_and_held_only_shortly() -> None:
     assert limit.value == 61
 
 
+def test_below_what_is_stated_it_is_tried_more_often() -> None:
+    limit = ceiling(100, stated=100)
+    limit.step(0.0, Seen(100, 50, 10, waiting=5))
+    now, holds = 0.0, []
+    for _ in range(5):
+        while limit.value == 50:
+            now += 1.0
+            limit.step(now, full(limit))
+        now += 1.0
+        refused = now
+        limit.step(now, Seen(50, 50, 1, waiting=5))
+        while limit.holding:
+            now += 1.0
+            limit.step(now, Seen(40))
+        holds.append(now - refused)
+    assert holds == [10.0, 20.0, 20.0, 20.0, 20.0]
+
+
 def test_it_goes_ahead_of_a_limit_that_keeps_falling() -> None:
     limit = ceiling(100, stated=100)
     limit.step(0.0, Seen(100, 70, 10, waiting=5))
