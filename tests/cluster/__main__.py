@@ -19,7 +19,7 @@ from tests.cluster.state import STOP_TIMEOUT, State
 from tests.support.cached_install import CACHE, InstallFailed
 from tests.support.process import ROOT, python_environment
 
-START_TIMEOUT = 90.0
+START_TIMEOUT = 300.0
 
 
 def serve(state: State, nodes: int) -> int:

@@ -21,7 +21,7 @@ Object = dict[str, Any]
 Key = tuple[str, str]
 """Namespace (empty where there is none) and name."""
 
-REQUEST_TIMEOUT = 10.0
+REQUEST_TIMEOUT = 30.0
 WATCH_SECONDS = 240
 RETRY_DELAY = 0.2
 

@@ -15,7 +15,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.program import Program
 from tests.support.process import ROOT, python_environment
 
-NODE_TIMEOUT = 30.0
+NODE_TIMEOUT = 120.0
 
 
 class LocalCluster:
@@ -104,6 +104,6 @@ class LocalCluster:
         command = [str(self.binaries / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         return subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30,
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60,
             check=False,
         ).stdout  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.process import Child
 
-REQUEST_TIMEOUT = 10.0
+REQUEST_TIMEOUT = 30.0
 
 
 def _json_request(url: str, *, method: str = "GET", body: object = None, key: str = "") -> Any:

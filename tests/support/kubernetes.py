@@ -29,8 +29,8 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 KUBECONFIG_VARIABLE = "TEST_KUBECONFIG"
-COMMAND_TIMEOUT = 60.0
-WAIT_TIMEOUT = 30.0
+COMMAND_TIMEOUT = 180.0
+WAIT_TIMEOUT = 90.0
 # Controllers that could not reach the API server for a while look again after half a minute.
 CONTROLLED_WITHIN = 120.0
 PAUSE = 0.05

@@ -52,7 +52,7 @@ def packages(wanted: dict[str, str]) -> Path:
 
 def _version(node: str) -> tuple[int, ...]:
     said = subprocess.run(
-        [node, "--version"], capture_output=True, text=True, check=False, timeout=20
+        [node, "--version"], capture_output=True, text=True, check=False, timeout=60
     ).stdout
     return tuple(int(number) for number in re.findall(r"\d+", said)[:2])
 

@@ -17,7 +17,7 @@ from typing import Any
 from tests.support.kubernetes import Cluster, eventually
 from tests.support.process import ROOT, Child
 
-STARTED_WITHIN = 60.0
+STARTED_WITHIN = 120.0
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 WRITES = ("create", "apply", "delete")
@@ -93,7 +93,7 @@ class OperatorProcess:
         port = self.lines("listening")[0]["port"]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{port}{path}", timeout=10.0) as answer:
+            with opener.open(f"http://127.0.0.1:{port}{path}", timeout=30.0) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -122,7 +122,7 @@ class OperatorProcess:
         found = self.requests()
         return sum(found[verb] for verb in WRITES)
 
-    def quiet(self, seconds: float = 2.0, timeout: float = 60.0) -> float:
+    def quiet(self, seconds: float = 2.0, timeout: float = 120.0) -> float:
         """Return the number of writes once there was none for some seconds."""
         deadline = time.monotonic() + timeout
         known, since = self.writes(), time.monotonic()

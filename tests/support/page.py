@@ -27,7 +27,7 @@ BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SAMPLE = Path("manifests", "samples", "quickstart.yaml")
-RUN_SECONDS = 60.0
+RUN_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)

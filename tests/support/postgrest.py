@@ -285,7 +285,7 @@ class Project:
         )
 
     def _status(self, path: str, key: str = "") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
             if key:
                 headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -300,7 +300,7 @@ class Project:
 
     def _until(self, condition: object, message: str) -> None:
         assert callable(condition)
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while not condition():
             if time.monotonic() > deadline:
                 said = self._rest.output if self._rest is not None else ""

@@ -127,7 +127,7 @@ class Child:
         """The last lines it wrote on either stream, for a failure's message."""
         return "".join(self._recent)
 
-    def wait_for_line(self, wanted: Callable[[str], bool], timeout: float = 20.0) -> str:
+    def wait_for_line(self, wanted: Callable[[str], bool], timeout: float = 60.0) -> str:
         """Return the first line of standard output that `wanted` accepts.
 
         Raises:

@@ -23,8 +23,8 @@ from tests.support.port import free_port
 from tests.support.process import Child, ChildFailed
 
 PROGRAMS = ("prometheus", "promtool")
-START_TIMEOUT = 60.0
-REQUEST_TIMEOUT = 10.0
+START_TIMEOUT = 120.0
+REQUEST_TIMEOUT = 30.0
 
 
 def binaries() -> Path:

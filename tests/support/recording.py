@@ -82,7 +82,7 @@ def record(number: int, **changes: Any) -> Record:
     return Record(**(fields | changes))
 
 
-async def until(condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
     """Return when a condition holds.
 
     Raises:

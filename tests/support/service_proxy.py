@@ -17,7 +17,7 @@ from typing import Self
 from tests.cluster.api import API, Key, Mirror, Object
 
 CHUNK = 65536
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
 

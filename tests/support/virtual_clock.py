@@ -19,7 +19,7 @@ from typing import Any
 START = 1000.0
 """First reading of a virtual clock: not zero, so that "0.0 means never" cannot hide in a test."""
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Wall-clock seconds a thread, or a wake-up from one, is waited for before the loop gives up."""
 
 

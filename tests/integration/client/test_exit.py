@@ -44,7 +44,7 @@ def program(url: str, folder: Path, text: str) -> subprocess.Popen[str]:
 
 
 async def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    await eventually(lambda: process.poll() is not None, patience=60.0)
+    await eventually(lambda: process.poll() is not None)
     out, err = process.communicate()
     return process.returncode, out, err
 
@@ -65,7 +65,7 @@ async def test_an_interrupt_ends_a_call_and_cancels_it(
 ) -> None:
     simulator.configure(Settings(models=("fast",), latency=Latency(first_token=LogNormal(1000.0))))
     process = program(url, tmp_path, FORGETFUL)
-    await eventually(lambda: simulator.stats()["in_flight"] == 1, patience=60.0)
+    await eventually(lambda: simulator.stats()["in_flight"] == 1)
 
     process.send_signal(signal.SIGINT)
     _, out, err = await ended(process)

@@ -30,7 +30,7 @@ pytestmark = [
 def page(address: str, path: str = "") -> str:
     """Return a page of the server that runs in a pod."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{address}/{path}", timeout=5.0) as answer:
+    with opener.open(f"http://{address}/{path}", timeout=30.0) as answer:
         text: str = answer.read().decode()
         return text
 

@@ -25,7 +25,7 @@ from mcp_gateway.api.control import (
 )
 from mcp_gateway.api.quota import LimitReport, Quota
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Leader:

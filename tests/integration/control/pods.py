@@ -24,7 +24,7 @@ from mcp_gateway_operator.fleet import PodFleet
 
 KEY = Key("default", "web")
 SERVER_NAME = pki.server_name(*KEY)
-START = 60.0
+START = 120.0
 CHAT = {"model": "kimi-k2.6", "messages": [{"role": "user", "content": "Hello!"}]}
 FAST: dict[str, Any] = {
     "latency": {"firstToken": {"median": "0s"}, "perToken": {"median": "0s"}},
@@ -189,7 +189,7 @@ class Operator:
     def assign(self, target: Target) -> None:
         self.fleet.assign(KEY, target)
 
-    async def until_all_run(self, generation: int, patience: float = 20.0) -> None:
+    async def until_all_run(self, generation: int, patience: float = 60.0) -> None:
         """Return when every pod of the target runs a generation."""
         async with asyncio.timeout(patience):
             while not self.all_run(generation):

@@ -43,7 +43,11 @@ def judge(defined: Cluster) -> Iterator[Judge]:
     with (
         defined.namespace() as namespace,
         httpx.Client(
-            base_url=access.server, verify=access.tls(), headers=headers, trust_env=False
-        ) as http,
+            base_url=access.server,
+            verify=access.tls(),
+            headers=headers,
+            trust_env=False,
+            timeout=60.0,
+        ) as http,  # fmt: skip
     ):
         yield Judge(http, namespace)

@@ -20,7 +20,7 @@ from mcp_gateway.api.server import PEER_PORT
 from mcp_gateway_operator.fleet.wire import Address, Dialer, Lost, Wire
 
 CHAT = {"model": "kimi-k2.6", "messages": [{"role": "user", "content": "Hello!"}]}
-PATIENCE = 30.0
+PATIENCE = 60.0
 SECRET = "clients"
 
 

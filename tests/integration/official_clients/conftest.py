@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from tests.support.gateway_process import (
     gateway,
     simulator,
 )
-from tests.support.port import free_port
 
 PROMPT: dict[str, object] = {
     "latency": {"firstToken": {"median": "20ms", "sigma": 0}, "perToken": {"median": "2ms"}},
@@ -96,8 +96,10 @@ def providers() -> Iterator[Providers]:
         simulator(PROMPT) as kimi,
         simulator(PROMPT, wire="glm") as glm,
         simulator(AFTER_A_MINUTE) as slow,
+        socket.socket() as silent,
     ):
-        yield Providers(kimi, glm, slow, free_port())
+        silent.bind(("127.0.0.1", 0))  # it is taken, and never listens
+        yield Providers(kimi, glm, slow, silent.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

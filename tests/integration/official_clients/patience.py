@@ -9,7 +9,7 @@ from collections.abc import Callable
 INTERVAL = 0.02
 
 
-async def until(fact: Callable[[], bool], *, within: float = 10.0) -> None:
+async def until(fact: Callable[[], bool], *, within: float = 60.0) -> None:
     """Return when `fact` has become true. It runs in a thread, and may block for a moment.
 
     Raises:

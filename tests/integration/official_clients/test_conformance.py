@@ -21,7 +21,7 @@ from tests.support.cached_install import InstallFailed
 pytestmark = pytest.mark.integration
 
 EXPECTED = Path(__file__).with_name("conformance_expected.yaml")
-SUITE_TIMEOUT = 300
+SUITE_TIMEOUT = 900
 NEVER_EXCUSED = "wire-schema-valid"
 MUST_PASS = {
     "2025-11-25": {"server-initialize", "ping", "tools-list", "dns-rebinding-protection"},

@@ -47,7 +47,7 @@ def _inspect(
         env={**os.environ, "HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

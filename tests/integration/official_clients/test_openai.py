@@ -110,11 +110,11 @@ async def test_a_client_that_goes_away_ends_the_call_at_the_provider(
     await until(lambda: slow.stats()["in_flight"] == 0)
     before = slow.stats()["disconnected"]
     with pytest.raises(openai.APITimeoutError):
-        await client.with_options(timeout=1.0).chat.completions.create(
+        await client.with_options(timeout=3.0).chat.completions.create(
             model="kimi-slow", messages=MESSAGES, extra_body={"provider": "slow"}
         )
     await until(lambda: slow.stats()["disconnected"] == before + 1)
-    assert slow.stats()["in_flight"] == 0
+    await until(lambda: slow.stats()["in_flight"] == 0)
 
 
 def test_the_synchronous_client_works_too(fleet: Fleet) -> None:

@@ -27,8 +27,8 @@ QUESTION = {
 }
 
 
-def settings(*, seconds: float = 0.1, **more: Any) -> dict[str, Any]:
-    """A provider whose answers take so long."""
+def settings(*, seconds: float = 0.25, **more: Any) -> dict[str, Any]:
+    """A provider whose answers take so long: a busy machine still keeps an account full."""
     return {
         "latency": {
             "firstToken": {"median": f"{seconds:g}s", "sigma": 0.0},
@@ -87,7 +87,7 @@ class Fleet:
             "spec": spec,
         }
         self._cluster.apply(secret, document, namespace=self.namespace)
-        eventually(lambda: len(self.pods()) == replicas, f"{replicas} pods are ready", 60.0)
+        eventually(lambda: len(self.pods()) == replicas, f"{replicas} pods are ready")
         made = self._cluster.get("secret", f"{self.name}-client", self.namespace)
         self._key = base64.b64decode(made["data"]["api-key"]).decode()
         return self

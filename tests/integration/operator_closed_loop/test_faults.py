@@ -98,9 +98,10 @@ def test_a_pod_that_hears_and_says_nothing_keeps_what_it_holds(
     provider.configure(settings())
     fleet = Fleet(cluster, namespace).create(account(provider, concurrency=CAP), replicas=4)
     silent, *others = fleet.pods()
+    pid = fleet.pid(silent)
     with fleet.ask(160) as first:
         first.wait(20)
-        with stopped(fleet.pid(silent)), fleet.ask(60, others) as second:
+        with stopped(pid), fleet.ask(60, others) as second:
             second.wait(60)
     assert first.words + second.words == {"answered": 220}
     assert most(provider) == CAP
@@ -113,12 +114,15 @@ def test_pods_that_are_killed_in_the_middle(
     provider.configure(settings())
     fleet = Fleet(cluster, namespace).create(account(provider, concurrency=CAP), replicas=4)
     victim, *others = fleet.pods()
-    with fleet.ask(60, [victim]) as lost, fleet.ask(200, others) as asked:
+    pid = fleet.pid(victim)
+    # All that the account has would need seconds for the victim's alone.
+    with fleet.ask(300, [victim]) as lost, fleet.ask(200, others) as asked:
+        lost.wait(1)
         asked.wait(20)
-        os.kill(fleet.pid(victim), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
     assert dict(asked.words) == {"answered": 200}
-    assert lost.words["answered"] < 60
-    eventually(lambda: len(fleet.pods()) == 4, "it is there again", 60.0)
+    assert 0 < lost.words["answered"] < 300
+    eventually(lambda: len(fleet.pods()) == 4, "it is there again")
     with fleet.ask(120) as asked:
         pass
     assert dict(asked.words) == {"answered": 120}
@@ -130,12 +134,13 @@ def test_a_provider_that_refuses_everything_and_then_nothing(
     cluster: Cluster, namespace: str, provider: SimulatorProcess, operator: OperatorProcess
 ) -> None:
     fleet = Fleet(cluster, namespace).create(account(provider), replicas=4)
+    pods = fleet.pods()
     # Somebody else uses the key, and has all of it.
     provider.configure(settings(seconds=8.0, concurrency=1))
     with Asked([provider.origin], KEY) as somebody:
         eventually(lambda: most(provider) == 1, "it is all used")
-        provider.configure(settings(concurrency=1))
-        with fleet.ask(24) as asked:
+        provider.configure(settings(seconds=0.1, concurrency=1))
+        with fleet.ask(24, pods) as asked:
             eventually(lambda: refused(provider) > 0, "everything is refused")
     assert somebody.words + asked.words == {"answered": 25}
     provider.configure(settings())
@@ -175,7 +180,14 @@ def test_a_key_is_rotated_while_it_is_tuned(
         asked.wait(20)
         cluster.apply(secret("sk-second"), namespace=namespace)
         assert KEY != "sk-second"
-        eventually(lambda: len(provider.stats()["accounts"]) == 2, "the new key is used", 60.0)
+
+        def used() -> bool:
+            with fleet.ask(8) as more:
+                pass
+            assert dict(more.words) == {"answered": 8}
+            return len(provider.stats()["accounts"]) == 2
+
+        eventually(used, "the new key is used")
     assert dict(asked.words) == {"answered": 200}
     with fleet.ask(100) as asked:
         pass
@@ -192,7 +204,7 @@ def test_a_limit_is_lowered_while_it_is_tuned(
     with fleet.ask(240) as asked:
         asked.wait(20)
         fleet.limit("kimi", 4)
-        eventually(lambda: 0 < fleet.status().get("granted", 0) <= 4, "four are granted", 60.0)
+        eventually(lambda: 0 < fleet.status().get("granted", 0) <= 4, "four are granted")
         eventually(lambda: provider.stats()["in_flight"] <= 4, "what was begun has ended")
         provider.forget()
     assert dict(asked.words) == {"answered": 240}

@@ -54,7 +54,7 @@ def test_a_limit_that_nobody_states_is_found(
     provider.configure(settings(seconds=0.5, concurrency=14))
     fleet = Fleet(cluster, namespace).create(account(provider), replicas=4)
     with fleet.ask(500) as asked:
-        eventually(lambda: most(provider) == 14, "the limit is reached", 60.0)
+        eventually(lambda: most(provider) == 14, "the limit is reached")
     # They all came at once, so the budget for second tries is soon spent.
     assert asked.words["answered"] + asked.words["upstream_refused"] == 500
     assert refused(provider) < 50
@@ -63,20 +63,20 @@ def test_a_limit_that_nobody_states_is_found(
 def test_pods_that_come_and_go_never_pass_the_limit(
     cluster: Cluster, namespace: str, provider: SimulatorProcess
 ) -> None:
-    provider.configure(settings())
+    provider.configure(settings(seconds=0.1))
     fleet = Fleet(cluster, namespace).create(account(provider, concurrency=12), replicas=4)
     with fleet.ask(300) as first:
         first.wait(20)
         fleet.change('{"replicas": 8}')
-        eventually(lambda: len(fleet.pods()) == 8, "eight pods", 60.0)
+        eventually(lambda: len(fleet.pods()) == 8, "eight pods")
         with fleet.ask(200) as second:
             second.wait(10)
             fleet.change('{"replicas": 3}')
-            eventually(lambda: len(fleet.pods()) == 3, "three pods", 60.0)
+            eventually(lambda: len(fleet.pods()) == 3, "three pods")
             with fleet.ask(60) as third:
                 pass
     assert first.words + second.words + third.words == {"answered": 560}
-    assert most(provider) == 12
+    assert most(provider) <= 12
 
 
 def test_two_gateways_on_one_key_share_its_limit(
@@ -100,9 +100,9 @@ def test_from_no_pods_at_all_a_fleet_begins_anew(
     with fleet.ask(40):
         pass
     fleet.change('{"replicas": 0}')
-    eventually(lambda: not cluster.list("pods", namespace), "no pods", 60.0)
+    eventually(lambda: not cluster.list("pods", namespace), "no pods")
     fleet.change('{"replicas": 3}')
-    eventually(lambda: len(fleet.pods()) == 3, "three pods", 60.0)
+    eventually(lambda: len(fleet.pods()) == 3, "three pods")
     with fleet.ask(120) as asked:
         pass
     assert dict(asked.words) == {"answered": 120}

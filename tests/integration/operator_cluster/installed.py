@@ -29,7 +29,7 @@ DEFINITIONS = "mcp-gateway-crds"
 CRD = "mcpgateways.gateway.exai.dev"
 CHARTS = ROOT / "charts"
 SAMPLES = ROOT / "manifests" / "samples"
-HELM_TIMEOUT = 120.0
+HELM_TIMEOUT = 300.0
 
 
 def former_charts(folder: Path) -> Path:
@@ -59,7 +59,7 @@ def helm_install(
     """
     command = [
         "upgrade", "--install", chart, str(charts / chart), "--namespace", namespace,
-        "--create-namespace", "--wait", "--timeout=90s", *arguments,
+        "--create-namespace", "--wait", "--timeout=240s", *arguments,
     ]  # fmt: skip
     try:
         cluster.helm(*command, timeout=HELM_TIMEOUT)
@@ -87,7 +87,7 @@ def command(cluster: Cluster, *arguments: str, text: str = "") -> subprocess.Com
     return subprocess.run(
         [sys.executable, "-m", "mcp_gateway_operator", *arguments],
         input=text, env=cluster.environment() | {"PYTHONPATH": f"{ROOT}/gateway:{ROOT}/operator"},
-        capture_output=True, text=True, timeout=60.0, check=False,
+        capture_output=True, text=True, timeout=180.0, check=False,
     )  # fmt: skip
 
 

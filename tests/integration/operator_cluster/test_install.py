@@ -10,6 +10,7 @@ import pytest
 from tests.integration.operator_cluster.installed import (
     CRD,
     DEFINITIONS,
+    HELM_TIMEOUT,
     OPERATOR,
     RELEASE,
     SAMPLES,
@@ -25,6 +26,7 @@ from tests.integration.operator_cluster.installed import (
     question,
     remove_operator,
 )
+from tests.integration.operator_reconcile.gateways import COLLECTED_WITHIN
 from tests.support import install_manifest
 from tests.support.kubernetes import Cluster, CommandFailed, Object, eventually
 
@@ -51,11 +53,11 @@ def bare(cluster: Cluster) -> Iterator[Cluster]:
 
 
 def ready(cluster: Cluster, name: str, namespace: str) -> None:
-    cluster.wait("mcpgateway", name, "condition=Ready", namespace, timeout=60.0)
+    cluster.wait("mcpgateway", name, "condition=Ready", namespace)
 
 
 def test_from_helm_install_to_an_answer_of_a_pod(installed: Cluster, namespace: str) -> None:
-    installed.helm("test", RELEASE, "--namespace", SYSTEM, "--timeout=90s", timeout=120.0)
+    installed.helm("test", RELEASE, "--namespace", SYSTEM, "--timeout=240s", timeout=HELM_TIMEOUT)
     apply_sample(installed, "mcpgateway", namespace)
     ready(installed, "demo", namespace)
     with client_of(installed, "demo", namespace) as client:
@@ -124,7 +126,7 @@ def test_an_upgrade_from_the_commit_before_drops_no_request(
                 pod["metadata"]["name"] for pod in pods(installed, namespace)
             ),
             "every pod of the gateway is a new one",
-            timeout=90.0,
+            timeout=240.0,
         )
         ready(installed, "demo", namespace)
         so_far = traffic.answered
@@ -139,7 +141,7 @@ def test_uninstalling_leaves_the_resource_and_the_gateways(
 ) -> None:
     apply_sample(installed, "mcpgateway", namespace)
     ready(installed, "demo", namespace)
-    installed.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait", timeout=120.0)
+    installed.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait", timeout=HELM_TIMEOUT)
     for kind in ("deployment", "lease", "serviceaccount", "networkpolicy", "poddisruptionbudget",
                  "role", "rolebinding"):  # fmt: skip
         names = {each["metadata"]["name"] for each in installed.list(kind, SYSTEM)}
@@ -154,7 +156,7 @@ def test_uninstalling_leaves_the_resource_and_the_gateways(
         assert client.chat(question()).content
     # And nothing stands in the way of deleting it while no operator runs.
     installed.delete("mcpgateway", "demo", namespace)
-    installed.wait("deployment", "demo", "delete", namespace)
+    installed.wait("deployment", "demo", "delete", namespace, COLLECTED_WITHIN)
 
 
 def test_in_named_namespaces_there_is_no_right_anywhere_else(bare: Cluster, namespace: str) -> None:
@@ -171,19 +173,19 @@ def test_in_named_namespaces_there_is_no_right_anywhere_else(bare: Cluster, name
             cluster.kubectl("auth", "can-i", "list", "secrets", "--namespace", other, account)
         with pytest.raises(CommandFailed):
             cluster.kubectl("auth", "can-i", "get", "pods", "--all-namespaces", account)
-        cluster.helm("uninstall", RELEASE, "--namespace", system, "--wait", timeout=120.0)
+        cluster.helm("uninstall", RELEASE, "--namespace", system, "--wait", timeout=HELM_TIMEOUT)
 
 
 def test_one_file_does_the_same_without_helm(bare: Cluster, namespace: str) -> None:
     cluster = bare
     arguments = ("apply", "--server-side", "--force-conflicts", "-f", str(install_manifest.FILE))
     cluster.kubectl(*arguments)
-    cluster.wait("deployment", OPERATOR, "condition=Available", SYSTEM, timeout=60.0)
+    cluster.wait("deployment", OPERATOR, "condition=Available", SYSTEM)
     apply_sample(cluster, "mcpgateway", namespace)
     ready(cluster, "demo", namespace)
     with client_of(cluster, "demo", namespace) as client:
         assert client.chat(question()).content
-    cluster.kubectl("delete", "--ignore-not-found", "-f", str(install_manifest.FILE), timeout=90.0)
+    cluster.kubectl("delete", "--ignore-not-found", "-f", str(install_manifest.FILE))
     assert cluster.find("customresourcedefinition", CRD) is None
 
 

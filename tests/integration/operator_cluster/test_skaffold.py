@@ -33,7 +33,7 @@ def schema(version: str) -> dict[str, Any]:
     def build(folder: Path) -> None:
         command = [go_tool(), "mod", "download", "-json", MODULE]
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+            command, cwd=folder, capture_output=True, text=True, timeout=900, check=False,
             env={**os.environ, "GOFLAGS": "-mod=mod"},
         )  # fmt: skip
         if done.returncode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from tests.support.kubernetes import Cluster, Object, eventually
+from tests.support.kubernetes import WAIT_TIMEOUT, Cluster, Object, eventually
 
 MADE = (
     "configmaps", "deployments", "horizontalpodautoscalers", "networkpolicies",
@@ -68,7 +68,7 @@ def wait_condition(
     reason: str,
     *,
     name: str = "llm",
-    timeout: float = 30.0,
+    timeout: float = WAIT_TIMEOUT,
 ) -> Object:
     """Return a condition once it has a reason."""
 

@@ -44,11 +44,11 @@ def test_a_missing_secret_and_a_missing_key_are_named(
         "nothing is missing",
     )
     assert value(compiled(cluster, namespace), "kimi..api-key") == "one"
-    told = events(cluster, namespace, "SecretMissing")
-    assert {event["note"] for event in told} == {
-        "Secret kimi does not exist",
-        "Secret kimi has no key api-key",
-    }
+    notes = {"Secret kimi does not exist", "Secret kimi has no key api-key"}
+    eventually(
+        lambda: {event["note"] for event in events(cluster, namespace, "SecretMissing")} == notes,
+        "Events tell",
+    )
 
 
 def test_a_rotated_secret_is_compiled_again_and_restarts_nothing(
@@ -145,7 +145,7 @@ def test_a_pod_that_crashes_is_told_of_with_its_last_words(
 ) -> None:
     crash = {"spec": {"containers": [{"name": "gateway", "command": ["false"]}]}}
     cluster.apply(gateway(replicas=1, podTemplate=crash), namespace=namespace)
-    found = wait_condition(cluster, namespace, "Degraded", "CrashLoopBackOff", timeout=60.0)
+    found = wait_condition(cluster, namespace, "Degraded", "CrashLoopBackOff")
     assert "exit status 1" in found["message"]
     assert condition(cluster, namespace, "Ready")["status"] == "False"
 

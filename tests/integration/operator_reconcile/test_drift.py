@@ -24,7 +24,7 @@ def start(cluster: Cluster, namespace: str, operator: OperatorProcess) -> None:
     cluster.apply(gateway(), namespace=namespace)
     eventually(lambda: complete(cluster, namespace), "all is made")
     wait_condition(cluster, namespace, "Ready", "ScaledToZero")
-    operator.quiet(1.0)
+    operator.quiet()
 
 
 def test_a_field_that_was_taken_is_taken_back_and_the_taker_named(
@@ -45,7 +45,7 @@ def test_a_field_that_was_taken_is_taken_back_and_the_taker_named(
         spec = cluster.get("service", "llm", namespace)["spec"]
         return [port["port"] for port in spec["ports"]] == [8079]
 
-    eventually(repaired, "the port is the operator's again", 10.0)
+    eventually(repaired, "the port is the operator's again")
     told = eventually(lambda: events(cluster, namespace, REPAIRED), "an Event tells")
     assert any("Service llm" in event["note"] and "somebody" in event["note"] for event in told)
     assert operator.metric("mcp_gateway_operator_repairs_total") >= 1
@@ -58,8 +58,8 @@ def test_a_scaled_deployment_is_put_right(
     cluster.kubectl("scale", "deployment", "llm", "--namespace", namespace, "--replicas=1")
     eventually(
         lambda: cluster.get("deployment", "llm", namespace)["spec"]["replicas"] == 0,
-        "the number is the resource's", 10.0,
-    )  # fmt: skip
+        "the number is the resource's",
+    )
     told = eventually(lambda: events(cluster, namespace, REPAIRED), "an Event tells")
     assert "spec.replicas from kubectl" in told[0]["note"]
 
@@ -172,7 +172,7 @@ def test_a_writer_that_insists_is_answered_less_and_less_often(
         labels = cluster.get("service", "llm", namespace)["metadata"]["labels"]
         return bool(labels["app.kubernetes.io/component"] == "gateway")
 
-    eventually(at_peace, "the last word is the operator's", 60.0)
+    eventually(at_peace, "the last word is the operator's")
     assert operator.writes() - before < 40
     told = events(cluster, namespace, REPAIRED)
     assert 1 <= len(told) <= 3

@@ -58,7 +58,7 @@ def test_an_api_server_that_is_away_for_a_minute(
     assert operator.get("/livez")[0] == 200
     plane.api_server.start()
     plane.wait_ready()
-    eventually(lambda: len(operator.lines("leading")) == 2, "it leads again", 60.0)
+    eventually(lambda: len(operator.lines("leading")) >= 2, "it leads again")
     cluster.kubectl(
         "patch", "mcpgateway", "llm", "--namespace", namespace, "--type=merge", "-p",
         '{"spec": {"logging": {"level": "debug"}}}',
@@ -68,7 +68,7 @@ def test_an_api_server_that_is_away_for_a_minute(
         status = cluster.get("mcpgateway", "llm", namespace)["status"]
         return bool(status["configGeneration"] == 2 and status["configApplied"] == "1/1")
 
-    eventually(applied, "a change reaches the pod", 60.0)
+    eventually(applied, "a change reaches the pod")
     assert {pod["metadata"]["uid"] for pod in cluster.list("pods", namespace)} == pods
     assert operator.running
     assert "Traceback" not in operator.log.read_text()
@@ -92,7 +92,7 @@ def test_a_definition_that_is_deleted_and_applied_again(
         cluster.apply(definition)
         cluster.wait("crd", name, "condition=Established")
         cluster.apply(gateway("again"), namespace=namespace)
-        eventually(lambda: complete(cluster, namespace, "again"), "it is watched again", 90.0)
+        eventually(lambda: complete(cluster, namespace, "again"), "it is watched again")
         assert operator.running
         (line,) = operator.lines("definition missing")
         assert line["definition"] == name
@@ -113,7 +113,7 @@ def test_an_operator_that_is_there_before_the_definition(
             cluster.apply(definition)
             cluster.wait("crd", name, "condition=Established")
             cluster.apply(gateway(), namespace=namespace)
-            eventually(lambda: complete(cluster, namespace), "all is made", 90.0)
+            eventually(lambda: complete(cluster, namespace), "all is made")
             assert "Traceback" not in operator.log.read_text()
     finally:
         cluster.apply(definition)
@@ -157,9 +157,12 @@ def test_a_namespace_that_is_half_deleted(cluster: Cluster, tmp_path: Path, name
         cluster.apply(hold, namespace=half)
         cluster.kubectl("delete", "namespace", half, "--wait=false")
         eventually(lambda: not cluster.find("mcpgateway", "llm", half), "the gateway is gone")
-        operator.quiet(timeout=90.0)
+        operator.quiet()
         assert not operator.lines("reconcile broke")
-        assert operator.metric("mcp_gateway_operator_queue_depth") == 0
+        eventually(
+            lambda: operator.metric("mcp_gateway_operator_queue_depth") == 0,
+            "nothing is left to do",
+        )
         cluster.apply(gateway(), namespace=namespace)
         eventually(lambda: complete(cluster, namespace), "other namespaces are served")
         cluster.kubectl(

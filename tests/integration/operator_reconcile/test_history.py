@@ -56,16 +56,15 @@ def test_an_operator_that_slept_through_all_of_history_catches_up(
     wait_collected(cluster, namespace, "gone")
     forget_history(cluster)
     operator.signal(signal.SIGCONT)
-    eventually(lambda: complete(cluster, namespace), "what was deleted is made again", 90.0)
-    eventually(lambda: complete(cluster, namespace, "new"), "what is new is made", 90.0)
+    eventually(lambda: complete(cluster, namespace), "what was deleted is made again")
+    eventually(lambda: complete(cluster, namespace, "new"), "what is new is made")
     eventually(
         lambda: operator.metric("mcp_gateway_operator_gateways") == 2,
         "it knows that one is gone",
-        90.0,
     )
     # Until then it may have made objects for it.
     wait_collected(cluster, namespace, "gone")
-    operator.quiet(timeout=90.0)
+    operator.quiet()
     assert operator.requests()["list"] > lists
     assert not operator.lines("reconcile broke")
     assert operator.get("/livez")[0] == 200

@@ -42,7 +42,7 @@ def test_hostile_pods_harm_nobody_and_are_named(
     our_own(cluster)  # its pods run this tree's programs
     cluster.apply(*(hostile(mode) for mode in MODES), namespace=namespace)
     for mode in MODES:
-        wait_condition(cluster, namespace, "Ready", "Serving", name=mode, timeout=90.0)
+        wait_condition(cluster, namespace, "Ready", "Serving", name=mode)
 
     def complaints(mode: str) -> list[dict[str, Any]]:
         lines = operator.lines("no control channel")
@@ -53,10 +53,10 @@ def test_hostile_pods_harm_nobody_and_are_named(
         ]
 
     for mode in MODES:
-        eventually(lambda mode=mode: complaints(mode), f"the {mode} pod is named", 60.0)  # type: ignore[misc]
+        eventually(lambda mode=mode: complaints(mode), f"the {mode} pod is named")  # type: ignore[misc]
     # They are dialed all the time, while an honest gateway is made, changed and served.
     cluster.apply(gateway(replicas=1), namespace=namespace)
-    wait_condition(cluster, namespace, "ConfigApplied", "Applied", timeout=60.0)
+    wait_condition(cluster, namespace, "ConfigApplied", "Applied")
     cluster.kubectl(
         "patch", "mcpgateway", "llm", "--namespace", namespace, "--type=merge", "-p",
         '{"spec": {"logging": {"level": "debug"}}}',

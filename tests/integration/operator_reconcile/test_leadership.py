@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from tests.integration.operator_reconcile.gateways import complete, gateway, wai
 from tests.support.kubernetes import Cluster, eventually
 from tests.support.operator_process import OperatorProcess
 
+from mcp_gateway_operator.cluster.lease import DURATION
+
 pytestmark = pytest.mark.integration
 
-TAKEN_OVER_WITHIN = 15.0
+TAKEN_OVER_WITHIN = 25.0
+"""Seconds: the fifteen that are promised, which an unlucky moment needs all, and a busy machine's
+own."""
 
 
 def test_another_replica_takes_over_after_kill_9(
@@ -48,7 +53,13 @@ def test_a_graceful_stop_hands_over_at_once(
         with OperatorProcess(cluster, namespace, tmp_path) as second:
             second.wait_synced()
             assert first.stop() == 0
-            assert second.wait_leading(6.0) == epoch + 1
+            (line,) = first.lines("no longer leading")
+            assert line["why"] == "released"
+            assert second.wait_leading() == epoch + 1
+            # Sooner than a lease ends that was not released.
+            handed_over = datetime.fromisoformat(line["time"])
+            taken = datetime.fromisoformat(second.lines("leading")[0]["time"])
+            assert (taken - handed_over).total_seconds() < DURATION
 
 
 def test_an_old_leader_that_wakes_up_changes_nothing(
@@ -73,7 +84,7 @@ def test_an_old_leader_that_wakes_up_changes_nothing(
                 return bool(pod["containers"][0]["image"] == "new:1")
 
             eventually(changed, "the new leader works")
-            new.quiet(1.0)
+            new.quiet()
             version = cluster.get("mcpgateway", "llm", namespace)["metadata"]["resourceVersion"]
             old.signal(signal.SIGCONT)
             eventually(lambda: old.lines("no longer leading"), "the old one has noticed")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.operator_reconcile.gateways import (
+    COLLECTED_WITHIN,
     CONDITIONS,
     MADE,
     complete,
@@ -19,9 +20,6 @@ from tests.support.kubernetes import Cluster, Object, eventually
 from tests.support.operator_process import OperatorProcess, running_operator
 
 pytestmark = pytest.mark.integration
-
-COLLECTED = 60.0
-"""Seconds for the cluster's collector, which looks for new kinds of owners twice a minute."""
 
 
 def status(cluster: Cluster, namespace: str) -> Object:
@@ -54,8 +52,13 @@ def test_apply_becomes_pods_that_serve_and_a_status_that_says_so(
     (provider,) = found["providers"]
     assert provider.items() >= {"name": "kimi", "reachable": True, "message": "Healthy"}.items()
     assert not whole["metadata"].get("finalizers")
-    told = {event["reason"] for event in events(cluster, namespace)}
-    assert {"Created", "Serving", "Applied"} <= told
+    eventually(
+        lambda: (
+            {"Created", "Serving", "Applied"}
+            <= {event["reason"] for event in events(cluster, namespace)}
+        ),
+        "Events tell",
+    )
 
 
 def test_a_changed_document_reaches_the_pods_and_scaling_pushes_nothing(
@@ -114,8 +117,12 @@ def test_deletion_leaves_nothing(
         if not watched:
             operator.stop()
         cluster.delete("mcpgateway", "llm", namespace)
-        eventually(lambda: not made(cluster, namespace), "all that was made is gone", COLLECTED)
-        eventually(lambda: not cluster.list("pods", namespace), "the pods are gone", 60.0)
+        eventually(
+            lambda: not made(cluster, namespace), "all that was made is gone", COLLECTED_WITHIN
+        )
+        eventually(
+            lambda: not cluster.list("pods", namespace), "the pods are gone", COLLECTED_WITHIN
+        )
         if watched:
             operator.quiet()
             assert not operator.lines("reconcile broke")
@@ -144,7 +151,7 @@ def test_a_gateway_of_the_same_name_can_follow_at_once(
         owners = {each["metadata"]["ownerReferences"][0]["uid"] for each in objects}
         return complete(cluster, namespace) and owners == {uid}
 
-    eventually(renewed, "everything is the new one's", COLLECTED)
+    eventually(renewed, "everything is the new one's", COLLECTED_WITHIN)
     assert cluster.get("deployment", "llm", namespace)["metadata"]["uid"] != old
 
 
@@ -159,7 +166,7 @@ def test_what_is_wanted_no_longer_is_pruned(
     eventually(
         lambda: ("HorizontalPodAutoscaler", "llm") not in made(cluster, namespace), "it is pruned"
     )
-    assert events(cluster, namespace, "Pruned")
+    eventually(lambda: events(cluster, namespace, "Pruned"), "an Event tells")
     change(cluster, namespace, '{"spec": {"recording": {"spool": {"storage": "persistent"}}}}')
 
     def exchanged() -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from tests.integration.operator_reconcile.gateways import (
-    condition,
     gateway,
     wait_condition,
 )
@@ -91,13 +90,16 @@ def test_everything_that_can_be_asked_for_is_made_and_pruned(
     assert backend == {"name": "llm", "port": {"number": 8079}}
     assert spec(cluster, namespace, "podmonitor.monitoring.coreos.com")["podMetricsEndpoints"]
     assert spec(cluster, namespace, "prometheusrule.monitoring.coreos.com")["groups"]
-    boards = cluster.get("configmap", "llm-dashboards", namespace)
+    boards = eventually(
+        lambda: cluster.find("configmap", "llm-dashboards", namespace), "the dashboards are made"
+    )
+    assert boards is not None
     assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert len(boards["data"]) == 3
     assert spec(cluster, namespace, "service")["type"] == "NodePort"
     assert cluster.find("hpa", "llm", namespace) is None
-    cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=60.0)
-    assert condition(cluster, namespace, "Degraded")["reason"] == "AsExpected"
+    cluster.wait("mcpgateway", "llm", "condition=Ready", namespace)
+    wait_condition(cluster, namespace, "Degraded", "AsExpected")
 
     cluster.apply(gateway(replicas=1), namespace=namespace)
     for kind in ("scaledobject", "httproute", "ingress", "podmonitor", "prometheusrule"):
@@ -128,7 +130,7 @@ def test_an_autoscaler_and_kubectl_scale_own_the_number_of_pods(
     cluster: Cluster, namespace: str, operator: OperatorProcess
 ) -> None:
     cluster.apply(gateway(replicas=1), namespace=namespace)
-    cluster.wait("mcpgateway", "llm", "condition=Ready", namespace, timeout=60.0)
+    cluster.wait("mcpgateway", "llm", "condition=Ready", namespace)
     cluster.kubectl("scale", "mcpgateway", "llm", "-n", namespace, "--replicas=3")
     cluster.wait("mcpgateway", "llm", "jsonpath={.status.readyReplicas}=3", namespace)
     shown = cluster.kubectl("get", "mcpgateway", "llm", "-n", namespace, "--subresource=scale",

@@ -52,7 +52,7 @@ def install(cluster: Cluster, namespace: str, *gateways: Object) -> None:
     cluster.apply(secret("account", api_key="sk-one"), namespace=namespace)
     cluster.apply(*gateways, namespace=namespace)
     for each in gateways:
-        cluster.wait("mcpgateway", each["metadata"]["name"], "condition=Ready", namespace, 90.0)
+        cluster.wait("mcpgateway", each["metadata"]["name"], "condition=Ready", namespace)
 
 
 def addresses(cluster: Cluster, namespace: str) -> Sequence[Pod]:
@@ -97,16 +97,14 @@ def condition_of(cluster: Cluster, namespace: str, name: str = "llm") -> Object:
     return next((each for each in found if each["type"] == "Tuned"), {})
 
 
-def wait_tuned(
-    cluster: Cluster, namespace: str, reason: str, name: str = "llm", timeout: float = 60.0
-) -> Object:
+def wait_tuned(cluster: Cluster, namespace: str, reason: str, name: str = "llm") -> Object:
     """Return the condition `Tuned` once it has a reason."""
 
     def look() -> Object:
         found = condition_of(cluster, namespace, name)
         return found if found.get("reason") == reason else {}
 
-    return eventually(look, f"{name} is tuned so because of {reason}", timeout)
+    return eventually(look, f"{name} is tuned so because of {reason}")
 
 
 def told(cluster: Cluster, namespace: str) -> list[str]:

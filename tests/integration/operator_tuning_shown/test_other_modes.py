@@ -37,13 +37,11 @@ def test_recommend_writes_what_it_would_do_and_grants_nothing(
         install(cluster, namespace, tuned(provider, mode="Recommend", replicas=2, stated=20))
         with Demand(lambda: addresses(cluster, namespace), 10):
             wait_tuned(cluster, namespace, "Recommending")
-            eventually(
-                lambda: limit(cluster, namespace).get("recommendation"), "there is advice", 60.0
-            )
+            eventually(lambda: limit(cluster, namespace).get("recommendation"), "there is advice")
             found = limit(cluster, namespace)["recommendation"]
             assert found["lower"] <= found["target"] <= found["upper"] == 20
             assert found["reason"]
-            eventually(lambda: limit(cluster, namespace).get("inFlight"), "it is seen", 60.0)
+            eventually(lambda: limit(cluster, namespace).get("inFlight"), "it is seen")
         assert "shares" not in limit(cluster, namespace)
         assert operator.metric("mcp_gateway_operator_tuning_recommended") > 0
 
@@ -54,9 +52,9 @@ def test_off_shows_what_is_used_and_decides_nothing(
     with simulator(limited(None)) as provider:
         install(cluster, namespace, tuned(provider, mode="Off", replicas=2))
         with Demand(lambda: addresses(cluster, namespace), 10):
-            eventually(lambda: limit(cluster, namespace).get("inFlight"), "it is seen", 60.0)
+            eventually(lambda: limit(cluster, namespace).get("inFlight"), "it is seen")
             assert wait_tuned(cluster, namespace, "NotTuned")["status"] == "Unknown"
             assert "ceiling" not in limit(cluster, namespace)
-        eventually(lambda: not limit(cluster, namespace)["inFlight"], "it is over", 60.0)
+        eventually(lambda: not limit(cluster, namespace)["inFlight"], "it is over")
         before = operator.quiet(8.0)
         assert operator.quiet(8.0) == before, "nothing is written at rest"

@@ -17,7 +17,7 @@ def test_a_short_run_prints_every_section(cluster: Cluster) -> None:
     with Child.module(
         "tests.perf.fleet", *arguments, "--no-save", extra_environment=environment
     ) as bench:
-        assert bench.wait(timeout=240.0) == 0, bench.output
+        assert bench.wait(timeout=600.0) == 0, bench.output
     for row in ("applied on all of 2 pods, p99", "apply to Ready", "CPU at rest"):
         assert row in bench.output
 

@@ -14,7 +14,7 @@ def test_a_short_run_prints_and_draws(tmp_path: Path) -> None:
     arguments = ["--only", "S1", "--controllers", "given,full", "--minutes", "1"]
     arguments += ["--churn", "without", "--pictures", str(tmp_path)]
     with Child.module("tests.perf.tuning", *arguments) as bench:
-        assert bench.wait(timeout=240.0) == 0, bench.output
+        assert bench.wait(timeout=600.0) == 0, bench.output
     for row in ("tuned, limit given", "static pools, each the limit"):
         assert row in bench.output
     assert len(list(tmp_path.glob("*.svg"))) == 2

@@ -30,12 +30,14 @@ class Issuer:
     Attributes:
         fetches: how often the keys were asked for.
         broken: what to answer in place of a key set; None for the set.
+        asked: somebody asked for the keys.
         slow: an answer waits for it; None does not wait.
     """
 
     def __init__(self) -> None:
         self.fetches = 0
         self.broken: bytes | None = None
+        self.asked = asyncio.Event()
         self.slow: asyncio.Event | None = None
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.url = ""
@@ -63,6 +65,7 @@ class Issuer:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         self.fetches += 1
+        self.asked.set()
         if self.slow is not None:
             await self.slow.wait()
         keys = [
@@ -118,8 +121,7 @@ async def test_a_client_that_leaves_does_not_break_off_the_fetch_for_others(
     issuer.slow = asyncio.Event()
     verifying = verifier(issuer)
     leaving = asyncio.create_task(verifying.verify(issuer.token()))
-    while not issuer.fetches:
-        await asyncio.sleep(0.01)
+    await issuer.asked.wait()
     leaving.cancel()
     staying = asyncio.create_task(verifying.verify(issuer.token(sub="bob")))
     await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from mcp_gateway.api.server import Server
 from mcp_gateway.config.secrets import SecretReader
 from mcp_gateway.server.listeners import Listeners
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds any single wait may take before the test fails."""
 
 

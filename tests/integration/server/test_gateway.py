@@ -116,7 +116,7 @@ async def test_a_cancellation_ends_the_upstream_call() -> None:
             cancelled = handshake("notifications/cancelled", params, identity=None)
             assert (await ask(running, cancelled)).status == 202
             assert (await wire.answer()).json()["error"]["code"] == 499
-        assert in_flight(running) == 0
+        await eventually(lambda: in_flight(running) == 0)
 
 
 async def test_keys_are_asked_for_at_every_door() -> None:

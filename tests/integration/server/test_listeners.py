@@ -104,7 +104,7 @@ async def test_a_client_that_goes_cancels_its_upstream_call() -> None:
             wire.writer.write(stateless("tools/call", chat()))
             await eventually(lambda: engine.exchanges)
         await eventually(lambda: engine.cancelled)
-        assert listeners.stats().exchanges == 0
+        await eventually(lambda: listeners.stats().exchanges == 0)
 
 
 async def test_a_client_that_does_not_read_stops_the_provider_and_not_the_gateway() -> None:
@@ -115,7 +115,7 @@ async def test_a_client_that_does_not_read_stops_the_provider_and_not_the_gatewa
             wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
             wire.writer.write(stateless("tools/call", chat(), progressToken=1))
             await eventually(lambda: engine.cancelled)
-        assert listeners.stats().connections == 0
+        await eventually(lambda: listeners.stats().connections == 0)
 
 
 async def test_an_upgrade_without_a_credential_is_refused_before_it_happens() -> None:

@@ -25,7 +25,7 @@ async def connect(start: Start) -> AsyncIterator[Connect]:
 
         async def connect_one(settings: Settings) -> openai.AsyncOpenAI:
             _, url = await start(settings)
-            client = openai.AsyncOpenAI(base_url=url, api_key="sk-1", max_retries=0, timeout=10)
+            client = openai.AsyncOpenAI(base_url=url, api_key="sk-1", max_retries=0, timeout=60)
             return await stack.enter_async_context(client)
 
         yield connect_one

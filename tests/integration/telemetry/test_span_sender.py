@@ -148,5 +148,5 @@ async def test_without_a_receiver_there_is_no_thread() -> None:
     before = threading.active_count()
     sender = SpanSender()
     sender.use(None)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     await sender.aclose(1.0)

@@ -120,7 +120,8 @@ async def test_a_port_nobody_listens_on_is_a_failure() -> None:
 
 async def test_an_unknown_name_is_a_failure() -> None:
     with pytest.raises(ConnectFailed, match=r"provider\.invalid.*name not found"):
-        await Connector().connect(Endpoint.parse("http://provider.invalid"))
+        # A machine without a network takes a while to find out.
+        await Connector(timeout=60.0).connect(Endpoint.parse("http://provider.invalid"))
 
 
 async def test_cancelling_leaves_nothing_open(bundle: str) -> None:
