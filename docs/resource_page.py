@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,11 +116,25 @@ def _form(schema: Schema) -> str:
 
 
 def _default(schema: Schema) -> str:
-    default = schema.get("default")
+    default = _own(schema.get("default"), schema)
     if default is None or default in ({}, []):
         return ""
-    text = yaml.safe_dump(default, default_flow_style=True, width=200).removesuffix("...\n")
+    # As wide as it takes: a row of a table is one line.
+    text = yaml.safe_dump(default, default_flow_style=True, width=math.inf).removesuffix("...\n")
     return f"`{text.strip()}`"
+
+
+def _own(default: Any, schema: Schema) -> Any:
+    """A default without what the fields of a mapping say in its own section."""
+    fields = schema.get("properties")
+    if not isinstance(default, dict) or fields is None:
+        return default
+    differing = {
+        name: _own(value, fields[name])
+        for name, value in default.items()
+        if fields[name].get("default") != value
+    }
+    return {name: value for name, value in differing.items() if value != {}}
 
 
 def _cell(schema: Schema) -> str:
