@@ -221,26 +221,3 @@ class Fleet(Protocol):
 
     async def aclose(self) -> None:
         """Close all channels, at the end of a leadership."""
-
-
-class NoFleet:
-    """A fleet of no channels: pods read their document at the start, and nothing else is known."""
-
-    def start(self, on_change: Callable[[Key], None], term: Term) -> None:
-        """Do nothing."""
-
-    def assign(self, key: Key, target: Target) -> None:
-        """Do nothing."""
-
-    def follow(self, key: Key, pods: tuple[Pod, ...], born_here: frozenset[str]) -> None:
-        """Do nothing."""
-
-    def view(self, key: Key) -> FleetView:
-        """Know nothing. Nobody could watch a canary, so all is promoted."""
-        return FleetView(promoted=2**53)
-
-    def forget(self, key: Key) -> None:
-        """Do nothing."""
-
-    async def aclose(self) -> None:
-        """Do nothing."""

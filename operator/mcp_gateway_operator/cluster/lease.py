@@ -35,8 +35,6 @@ _COUNTED_FROM: Final = 1_767_225_600.0
 
 class _Spec(msgspec.Struct, rename="camel"):
     holder_identity: str = ""
-    lease_duration_seconds: int = 0
-    acquire_time: str = ""
     renew_time: str = ""
     lease_transitions: int = 0
 

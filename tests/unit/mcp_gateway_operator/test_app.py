@@ -10,17 +10,21 @@ from tests.unit.mcp_gateway_operator.scripted_cluster import ScriptedCluster
 
 from mcp_gateway_operator.app import Operator, Settings
 from mcp_gateway_operator.cluster import Access, Recorder, Subject
-from mcp_gateway_operator.facts import Key, NoFleet
+from mcp_gateway_operator.facts import Key
+from mcp_gateway_operator.fleet import PodFleet
 from mcp_gateway_operator.metrics import Metrics
+from mcp_gateway_operator.tuning import Pace
 
 KEY = Key("n", "llm")
 
 
 def operator(cluster: ScriptedCluster) -> Operator:
     access = Access("https://cluster", ssl.create_default_context())
-    made = Operator(Settings((), "system", "image"), access, NoFleet(), Metrics())
+    metrics = Metrics()
+    fleet = PodFleet(metrics=metrics, pace=Pace.of(1.0))
+    made = Operator(Settings((), "system", "image"), access, fleet, metrics)
     made._cluster = cluster
-    made._recorder = Recorder(cluster, Metrics(), "me")
+    made._recorder = Recorder(cluster, metrics, "me")
     return made
 
 
