@@ -29,6 +29,11 @@ from mcp_gateway.recording.schema import SCHEMA_VERSION, function_name, grant, m
 
 LOGGER = logging.getLogger(__name__)
 
+LONGEST_MESSAGE = 500
+"""Characters kept of what the other end says, which may be no database and say any length."""
+
+LONGEST_CODE = 16
+
 _RECORDS_FAULT = frozenset({"22", "23", "54", "P0"})
 """Data exceptions, constraints, limits, and what a trigger raises."""
 
@@ -137,12 +142,13 @@ class SupabaseDestination:
         The codes are PostgreSQL's (SQLSTATE, appendix A of its manual) and PostgREST's.
         """
         status: int = self._answer.status
-        code = error.code or str(status)
+        code = str(error.code or status)[:LONGEST_CODE]
         state = code[:2] if len(code) == 5 else ""  # the class of an SQLSTATE
-        reason = f"{error.message or 'no message'} (HTTP {status}, {code})"
+        message = str(error.message or "no message")[:LONGEST_MESSAGE]
+        reason = f"{message} (HTTP {status}, {code})"
         if code == "42501":
-            message = f"the key may not call {self._function}: {reason}"
-            return Misconfigured(message, code=code, remedy=grant(self._settings.table))
+            refused = f"the key may not call {self._function}: {reason}"
+            return Misconfigured(refused, code=code, remedy=grant(self._settings.table))
         if code.startswith("PGRST30") or status == 401:
             return Misconfigured(f"the key was not accepted: {reason}", code=code)
         # 22023: the role that the key names does not exist.
