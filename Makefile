@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test unit integration lint format types bench bench-operator bench-tuning generate manifests clean
+.PHONY: help setup run test unit integration e2e cluster cluster-down kind lint format types bench bench-operator bench-tuning generate manifests clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'

@@ -19,7 +19,7 @@ LIMIT_LABELS: Final = ("namespace", "gateway", "provider", "model")
 GATEWAY_LABELS: Final = ("namespace", "gateway")
 TUNING: Final = {
     "ceiling": "Requests that the whole account may have in flight, as it is known now.",
-    "stated": "The same, as the document or its tier states it.",
+    "stated": "Requests that the whole account may have in flight, as the document states it.",
     "granted": "Sum of the pods' shares.",
     "in_flight": "Requests in flight, as the pods reported last.",
     "waiting": "Requests waiting for a connection, as the pods reported last.",

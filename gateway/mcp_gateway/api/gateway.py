@@ -142,8 +142,7 @@ class Spec(Model):
     `auth` counts everybody as one."""
 
     rate_limit: RateLimit | None = None
-    """How often each client may ask. Of each pod with tuning `Off`; of the whole fleet where an
-    operator divides it. A key's own rate wins."""
+    """How often each client may ask of each pod. A key's own rate wins."""
 
     providers: Annotated[
         list[Provider], Field(min_length=1, max_length=32, json_schema_extra=list_by("name"))
