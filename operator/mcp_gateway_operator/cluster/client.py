@@ -16,6 +16,7 @@ from mcp_gateway_operator.cluster.error import (
     Refused,
     Unreachable,
     error_for,
+    words,
 )
 from mcp_gateway_operator.cluster.rate import Pace
 from mcp_gateway_operator.metrics import Metrics
@@ -221,7 +222,7 @@ class Cluster:
                 return answer
         except _NOT_CONNECTED as exc:
             self._count(verb, 0)
-            raise Unreachable(f"{method} {path}: {exc or type(exc).__name__}") from exc
+            raise Unreachable(f"{method} {path}: {words(exc)}") from exc
 
     async def stream(
         self, kind: Kind, namespace: str | None, params: Mapping[str, str], *, partial: bool
@@ -248,7 +249,7 @@ class Cluster:
                             yield line
         except _NOT_CONNECTED as exc:
             self._count("watch", 0)
-            raise Unreachable(f"watch {kind.plural}: {exc or type(exc).__name__}") from exc
+            raise Unreachable(f"watch {kind.plural}: {words(exc)}") from exc
 
     def _headers(self, accept: str) -> dict[str, str]:
         headers = {"Accept": accept}

@@ -95,6 +95,11 @@ _UNCHANGEABLE: Final = (
 """Words of the API server about fields that cannot change, and what a person can do."""
 
 
+def words(exc: Exception) -> str:
+    """What another library's exception says; its name where it says nothing, as timeouts do."""
+    return str(exc) or type(exc).__name__
+
+
 _LATER: Final = frozenset({408, 429, 500, 502, 503, 504})
 _CLASSES: Final = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone, 422: Invalid}
 

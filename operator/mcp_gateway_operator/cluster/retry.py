@@ -17,7 +17,7 @@ import aiohttp
 from mcp_gateway_operator.cluster.access import Access
 from mcp_gateway_operator.cluster.backoff import backoff
 from mcp_gateway_operator.cluster.client import refusal
-from mcp_gateway_operator.cluster.error import Gone, NotFound, Refused, Unreachable
+from mcp_gateway_operator.cluster.error import Gone, NotFound, Refused, Unreachable, words
 from mcp_gateway_operator.render.kind import Kind
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Retry:
             except TimeoutError:
                 raise  # of the whole request: there is no time for another try
             except (aiohttp.ClientConnectionError, OSError) as exc:
-                await self._failed(request, Unreachable(f"{exc or type(exc).__name__}"))
+                await self._failed(request, Unreachable(words(exc)))
                 continue
             error = refusal(response.status, answer, response.headers)
             if isinstance(error, Gone):
