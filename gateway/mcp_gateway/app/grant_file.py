@@ -69,11 +69,14 @@ class GrantFile:
             self._complain("the grant of the process before is no grant", exc)
             return None
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Kept) -> bool:
         """Write a grant in the place of the one before, whole or not at all.
 
         A file that cannot be written is taken away: the next process had better have nothing
         than more than it was left.
+
+        Returns:
+            Whether the next process finds no grant but this one; False where one before it stays.
         """
         text = json.dumps(
             {
@@ -84,7 +87,7 @@ class GrantFile:
             }
         )
         if text == self._written:
-            return
+            return True
         fresh = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -95,13 +98,19 @@ class GrantFile:
         except OSError as exc:
             self._complain("the grant cannot be kept for the next process", exc)
             self._written = ""
-            self._take_away()
+            return self._take_away()
+        return True
 
-    def _take_away(self) -> None:
+    def _take_away(self) -> bool:
         try:
-            self._file.unlink(missing_ok=True)
+            self._file.lstat()  # where nothing can be changed, it may be that nothing is there
+            self._file.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
         except OSError as exc:
             self._complain("the grant before cannot be taken away", exc)
+            return False
+        return True
 
     def _complain(self, what: str, error: Exception) -> None:
         log.error(what, extra={"fields": {"file": str(self._file), "error": str(error)[:200]}})

@@ -58,7 +58,8 @@ class Granting:
     def sequence(self) -> int:
         """Number of the grant in force, if it is of the highest leadership heard; else 0.
 
-        It says that the grant is taken, and so only once it is written down.
+        It says that the grant is taken, and so only once no process of this pod can go on with
+        one before it.
         """
         grant = self._kept
         return grant.sequence if grant is not None and grant.epoch == self._steering.epoch else 0
@@ -95,7 +96,8 @@ class Granting:
         """Bring a grant into force, unless a newer one was heard.
 
         It is written down before this returns, so that no process of this pod uses more than was
-        acknowledged.
+        acknowledged. Where that fails and the one before stays on the disk, it is in force and
+        not acknowledged: the operator goes on counting both.
         """
         if not self._counts(grant):
             fields = {"epoch": grant.epoch, "sequence": grant.sequence}
@@ -128,5 +130,5 @@ class Granting:
             grant = self._governor.grant
             if grant is not None:
                 kept = Kept(grant, self._governor.accounts())
-                await asyncio.to_thread(self._file.save, kept)
-                self._kept = grant
+                if await asyncio.to_thread(self._file.save, kept):
+                    self._kept = grant

@@ -65,13 +65,25 @@ def test_where_nothing_can_be_written_nothing_stays(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = GrantFile(tmp_path, "uid")
-    file.save(KEPT)
+    assert file.save(KEPT)
     # Its place is taken by what no file can replace.
     (tmp_path / "grant.new").mkdir()
     with caplog.at_level(logging.ERROR):
-        file.save(Kept(GRANT.model_copy(update={"sequence": 10}), {"kimi": "abc"}))
+        assert file.save(Kept(GRANT.model_copy(update={"sequence": 10}), {"kimi": "abc"}))
     assert "cannot be kept" in caplog.text
     assert GrantFile(tmp_path, "uid").load() is None
+    assert file.save(KEPT), "there is nothing to take away"
+
+
+def test_what_cannot_be_taken_away_is_said_to_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / NAME).mkdir()
+    with caplog.at_level(logging.ERROR):
+        assert not GrantFile(tmp_path, "uid").save(KEPT)
+    assert "cannot be taken away" in caplog.text
+    (tmp_path / "data").write_text("no folder")
+    assert GrantFile(tmp_path / "data", "uid").save(KEPT)
 
 
 def test_the_same_grant_is_not_written_twice(tmp_path: Path) -> None:

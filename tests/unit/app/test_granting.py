@@ -11,7 +11,7 @@ from tests.unit.proxy.governed import Process, kimi, spec
 from mcp_gateway.api import MCPGateway
 from mcp_gateway.api.control import SILENCE, Grant
 from mcp_gateway.api.quota import Quota
-from mcp_gateway.app.grant_file import GrantFile
+from mcp_gateway.app.grant_file import NAME, GrantFile
 from mcp_gateway.app.granting import ALONE, Granting
 from mcp_gateway.app.steering import Steering
 from mcp_gateway.config.secrets import SecretReader
@@ -76,6 +76,20 @@ async def test_a_container_that_starts_again_goes_on_with_its_grant(tmp_path: Pa
     assert (again.limit, again.granting.sequence, again.steering.epoch) == (10, 7, 4)
     assert not await again.granting.take(grant(20, 7, epoch=4))
     assert await again.granting.take(grant(9, 8, epoch=4))
+
+
+async def test_a_grant_is_not_acknowledged_while_the_one_before_cannot_be_replaced(
+    tmp_path: Path,
+) -> None:
+    pod = Pod(tmp_path)
+    await pod.granting.take(grant(10, 1))
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).mkdir()
+    assert await pod.granting.take(grant(5, 2))
+    assert (pod.limit, pod.granting.sequence) == (5, 1)
+    (tmp_path / NAME).rmdir()
+    assert await pod.granting.take(grant(4, 3))
+    assert (pod.limit, pod.granting.sequence) == (4, 3)
 
 
 async def test_another_pod_of_the_same_name_begins_with_nothing(tmp_path: Path) -> None:
