@@ -191,6 +191,12 @@ class Governor:
         if not self.governs:
             self._forget(account.name)
             return
+        # What was granted to an account that was left may be others' before it comes back.
+        self._held = {
+            limit: (quota, identity)
+            for limit, (quota, identity) in self._held.items()
+            if limit[0] != account.name or identity == account.identity
+        }
         if self._alone and not self._knows(account):
             self._bootstrapped.add(account.identity)
         account.governed = True

@@ -127,6 +127,16 @@ async def test_another_key_is_another_account_and_has_no_share() -> None:
     assert process.limit("kimi") == 10
 
 
+async def test_a_former_key_that_comes_back_was_granted_nothing() -> None:
+    process = Process(kimi(), glm())
+    process.grant(Quota(provider="kimi", share=10), Quota(provider="glm", model="m", share=3))
+    process.apply(kimi("sk-2"), glm())
+    assert process.governor.accounts() == {"glm": process["glm"].identity}
+    process.apply(kimi(), glm())
+    assert process.limit("kimi") == 0, "what was granted before may be others' by now"
+    assert process.limit("glm", "m") == 3
+
+
 async def test_a_provider_that_comes_back_was_granted_nothing() -> None:
     process = Process()
     process.grant(Quota(provider="kimi", share=10))
