@@ -27,12 +27,13 @@ from mcp_gateway_operator.reconcile.configuration import Configuration
 from mcp_gateway_operator.reconcile.decide import identity, unwanted
 from mcp_gateway_operator.reconcile.keyring import Keyring
 from mcp_gateway_operator.reconcile.look import Look, Story
-from mcp_gateway_operator.reconcile.observe import rollout_of
+from mcp_gateway_operator.reconcile.observe import relieved, rollout_of
 from mcp_gateway_operator.reconcile.store import Resource, Store
 from mcp_gateway_operator.reconcile.upgrade import WORKLOADS, Upgrades
 from mcp_gateway_operator.reconcile.writer import Writer
 from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
 from mcp_gateway_operator.render.gateway import LONGEST_NAME, Gateway
+from mcp_gateway_operator.render.kind import DEPLOYMENT
 from mcp_gateway_operator.tuning import Change
 
 log = logging.getLogger(__name__)
@@ -183,6 +184,10 @@ class Reconciler:
                 await self._writer.write(each, look)
         wanted = keys.wanted | {identity(each) for each in objects}
         for child in unwanted(children, wanted, gateway.uid, self._store.apis):
+            if child.kind is DEPLOYMENT and not relieved(
+                children, gateway.uid, gateway.spec.replicas
+            ):
+                continue
             await self._writer.remove(child, look)
 
     async def _write_workload(
