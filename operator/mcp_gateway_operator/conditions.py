@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from mcp_gateway_operator.evidence import Facts, Rollout, State, Verdict, size_of
+from mcp_gateway_operator.facts import Pod
 
 __all__ = ["CHAINS", "Facts", "Rollout", "Verdict", "first", "judge"]
 
@@ -90,10 +91,8 @@ def _pod_failing(state: State) -> Check:
         failing = [pod for pod in facts.live if pod.failing]
         if not failing:
             return None
-        pod = failing[0]
         more = f" ({len(failing)} pods in all)" if len(failing) > 1 else ""
-        what = f"{pod.name}: {pod.failing}: {pod.message}".rstrip(": ") + more
-        return Verdict(state, pod.failing, what)
+        return Verdict(state, failing[0].failing, _failure(failing[0]) + more)
 
     return check
 
@@ -135,8 +134,7 @@ def _upgrade_failure(facts: Facts) -> str:
     failing = [pod for pod in facts.live if pod.failing]
     if not failing and not rollout.stuck:
         return ""
-    pod = failing[0] if failing else None
-    why = f"{pod.name}: {pod.failing}: {pod.message}".rstrip(": ") if pod else rollout.stuck
+    why = _failure(failing[0]) if failing else rollout.stuck
     return f"the operator's new version does not become ready, and goes no further: {why}"
 
 
@@ -366,6 +364,10 @@ CHAINS: Final[dict[str, Sequence[Check]]] = {
 
 def _serving(facts: Facts) -> str:
     return f"pods that serve: {facts.ready} of {facts.desired}"
+
+
+def _failure(pod: Pod) -> str:
+    return f"{pod.name}: {pod.failing}: {pod.message}".rstrip(": ")
 
 
 def _running(facts: Facts) -> str:
