@@ -58,8 +58,8 @@ class Granting:
     def sequence(self) -> int:
         """Number of the grant in force, if it is of the highest leadership heard; else 0.
 
-        It says that the grant is taken, and so only once no process of this pod can go on with
-        one before it.
+        It says that the grant is taken, and so only once the pod goes by it, and no process of
+        the pod can go on with one before it.
         """
         grant = self._kept
         return grant.sequence if grant is not None and grant.epoch == self._steering.epoch else 0
@@ -130,5 +130,7 @@ class Granting:
             grant = self._governor.grant
             if grant is not None:
                 kept = Kept(grant, self._governor.accounts())
-                if await asyncio.to_thread(self._file.save, kept):
+                saved = await asyncio.to_thread(self._file.save, kept)
+                # A document by which no grant counts yet lets more be in use than was granted.
+                if saved and self._governor.governs:
                     self._kept = grant

@@ -92,6 +92,20 @@ async def test_a_grant_is_not_acknowledged_while_the_one_before_cannot_be_replac
     assert (pod.limit, pod.granting.sequence) == (4, 3)
 
 
+async def test_a_grant_is_not_acknowledged_before_the_document_lets_it_count(
+    tmp_path: Path,
+) -> None:
+    pod = Pod(tmp_path)
+    await pod.granting.take(grant(10, 1))
+    pod.process.apply(kimi(), mode="Off")
+    await pod.granting.take(grant(5, 2))
+    assert (pod.limit, pod.granting.sequence) == (25, 1)
+    pod.process.apply(kimi())
+    assert (pod.limit, pod.granting.sequence) == (5, 1)
+    await pod.granting.take(grant(5, 3))
+    assert (pod.limit, pod.granting.sequence) == (5, 3)
+
+
 async def test_another_pod_of_the_same_name_begins_with_nothing(tmp_path: Path) -> None:
     await Pod(tmp_path).granting.take(grant(10))
     assert Pod(tmp_path, pod="uid-2").limit == 0
