@@ -222,6 +222,7 @@ class Reconciler:
     def _assign(self, gateway: Gateway, look: Look) -> None:
         if look.document is None or look.credentials is None:
             return
+        self._cluster.may_write()  # the lead may have been lost while this look only read
         pods, born_here = self._pods(gateway.key)
         target = Target(
             wanted=look.document,

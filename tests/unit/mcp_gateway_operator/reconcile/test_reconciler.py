@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mcp_gateway_operator.cluster import Access, Cluster, NotFound, Recorder
+from mcp_gateway_operator.cluster import Access, Cluster, NotFound, NotLeading, Recorder
 from mcp_gateway_operator.cluster.client import JSON
 from mcp_gateway_operator.cluster.item import Workload
 from mcp_gateway_operator.facts import FleetView, Key, Pod, Target, Term
@@ -65,13 +65,21 @@ class KeepingCluster(Cluster):
 
 
 class SilentFleet:
-    """Knows of no pod, and holds no document back."""
+    """Knows of no pod, and holds no document back.
+
+    Attributes:
+        assigned: the targets it was given.
+    """
+
+    def __init__(self) -> None:
+        self.assigned: list[Target] = []
 
     def start(self, on_change: Callable[[Key], None], term: Term) -> None:
         """See `Fleet`."""
 
     def assign(self, key: Key, target: Target) -> None:
         """See `Fleet`."""
+        self.assigned.append(target)
 
     def follow(self, key: Key, pods: tuple[Pod, ...], born_here: frozenset[str]) -> None:
         """See `Fleet`."""
@@ -93,8 +101,9 @@ class Rig:
     def __init__(self) -> None:
         self.cluster = KeepingCluster()
         self.store = Store(lambda key: None)
+        self.fleet = SilentFleet()
         self.reconciler = Reconciler(
-            self.cluster, self.store, SilentFleet(), Recorder(self.cluster, Metrics(), "me"),
+            self.cluster, self.store, self.fleet, Recorder(self.cluster, Metrics(), "me"),
             Metrics(), image="mcp-gateway:1", namespace="system", look=lambda key: None,
         )  # fmt: skip
         self.reconciler.begin(1)
@@ -162,3 +171,17 @@ async def test_a_route_outlives_a_moment_in_which_its_api_is_not_found(rig: Rig)
     rig.store.present(HTTP_ROUTE, True)
     await rig.apply()
     assert not rig.has(HTTP_ROUTE)
+
+
+async def test_a_look_that_only_read_while_the_lead_was_lost_tells_pods_nothing(rig: Rig) -> None:
+    def lost() -> None:
+        raise NotLeading("the lease is not held")
+
+    jwt = {"issuer": "https://id", "audience": "llm", "jwksUri": "https://id/keys"}
+    await rig.apply(auth={"jwt": jwt})  # without a Secret, so that the next look finds all well
+    await rig.look()
+    assert [target.epoch for target in rig.fleet.assigned] == [1, 1]
+    rig.cluster.may_write = lost
+    with pytest.raises(NotLeading):
+        await rig.look()
+    assert len(rig.fleet.assigned) == 2
