@@ -30,6 +30,9 @@ INTERVAL = 1.0
 FLUSH = 3.0
 """Seconds the last spans get at the end: a receiver that is away must not delay a shutdown."""
 
+LONGEST_PROBLEM = 500
+"""Characters logged of why spans did not arrive: a receiver's answer, of any length, is in it."""
+
 THREAD = "span-sender"
 
 Value = str | int | float | bool | Sequence[str]
@@ -204,7 +207,7 @@ class SpanSender:
 def _say(endpoint: str, problem: str, *, delivering: bool) -> bool:
     """Log when delivering stops and when it goes on again, not each batch; its state now."""
     if problem and delivering:
-        fields = {"endpoint": endpoint, "problem": problem}
+        fields = {"endpoint": endpoint, "problem": problem[:LONGEST_PROBLEM]}
         log.warning("spans cannot be delivered", extra={"fields": fields})
     elif not problem and not delivering:
         log.info("spans are delivered again", extra={"fields": {"endpoint": endpoint}})
