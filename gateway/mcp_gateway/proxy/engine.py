@@ -181,7 +181,7 @@ class Engine:
     async def aclose(self) -> None:
         """Close every connection now."""
         await self.accounts.aclose()
-        self._lines.flush()
+        self._lines.close()
 
     def _generate_key(self) -> str:
         if not self._generated_line:

@@ -7,6 +7,7 @@ batches; everything rarer goes through `logging`, whose formatter here makes the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -15,8 +16,13 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from mcp_gateway.telemetry.outlet import Outlet
+
 FLUSH_LINES = 64
 FLUSH_SECONDS = 0.1
+LAST = 1.0
+"""Seconds that a reader is waited for when nothing more is to be written."""
+DROPPED = "lines of the log were dropped, because nobody read them"
 LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -100,7 +106,7 @@ def _printable(text: str) -> str:
 
 def configure(level: str = "info", *, text: bool = False) -> None:
     """Send every logger's records from `level` on to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.buffer)
     handler.setFormatter(LineFormatter(text=text))
     root = logging.getLogger()
     for existing in list(root.handlers):
@@ -119,16 +125,43 @@ def reconfigure(level: str, *, text: bool) -> None:
         configure(level, text=text)
 
 
+class LineHandler(logging.Handler):
+    """Writes each record at once, and never waits for whoever reads them."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._outlet = Outlet(stream, self._dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            self._outlet.write([self._line(record)])
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits for its reader, at the end of the program."""
+        with self.lock or contextlib.nullcontext():
+            self._outlet.finish(LAST)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return self.format(record).encode("utf-8", "replace")
+
+    def _dropped(self, count: int) -> bytes:
+        fields = {"msg": DROPPED, "levelno": logging.WARNING, "levelname": "WARNING"}
+        return self._line(logging.makeLogRecord({**fields, "fields": {"count": count}}))
+
+
 class LineWriter:
     """Writes many small lines with few system calls.
 
-    A line is written at the latest `FLUSH_SECONDS` after it was added, or with the 64th. Lines
-    that the other end does not take are dropped: a log never stops a request.
+    A line is written at the latest `FLUSH_SECONDS` after it was added, or with the 64th, while
+    somebody reads them. Nobody waits for that: a log never stops a request.
     """
 
     def __init__(self, stream: BinaryIO | None = None, *, text: bool = False) -> None:
         self._encode = encode_text if text else encode_json
-        self._stream = stream if stream is not None else sys.stderr.buffer
+        self._outlet = Outlet(stream if stream is not None else sys.stderr.buffer, self._dropped)
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -141,22 +174,35 @@ class LineWriter:
         lines = self._lines
         lines.append(self._encode(fields))
         if len(lines) >= FLUSH_LINES:
-            self.flush()
+            self._flush_again()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            self._arm()
 
     def flush(self) -> None:
         """Write what is waiting. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines = self._lines
-        if not lines:
-            return
-        self._lines = []
-        lines.append(b"")
-        try:
-            self._stream.write(b"\n".join(lines))
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+        lines, self._lines = self._lines, []
+        if lines or self._outlet.waiting:
+            self._outlet.write(lines)
+
+    def close(self) -> None:
+        """Write the last lines, for which a reader who is behind is waited for a moment."""
+        self.flush()
+        self._outlet.finish(LAST)
+
+    def _flush_again(self) -> None:
+        self.flush()
+        if self._outlet.waiting:
+            self._arm()
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(FLUSH_SECONDS, self._flush_again)
+
+    def _dropped(self, count: int) -> bytes:
+        time_now = timestamp(time.time())
+        return self._encode(
+            {"time": time_now, "level": "warning", "message": DROPPED, "count": count}
+        )

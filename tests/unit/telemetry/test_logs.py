@@ -2,16 +2,18 @@ import io
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import anyio
 import msgspec
 import pytest
 
 from mcp_gateway.telemetry.logs import (
+    DROPPED,
     FLUSH_LINES,
     FLUSH_SECONDS,
     LineFormatter,
+    LineHandler,
     LineWriter,
     configure,
     encode_json,
@@ -48,6 +50,51 @@ async def test_a_stream_that_is_gone_stops_nothing() -> None:
     stream.close()
     writer.add({"message": "lost"})
     writer.flush()
+
+
+async def test_lines_wait_for_a_reader_who_is_behind(pipe: tuple[BinaryIO, BinaryIO]) -> None:
+    reader, stream = pipe
+    writer = LineWriter(stream)
+    for number in range(5000):
+        writer.add({"n": number, "more": "." * 80})
+    found = b""
+    for _ in range(10):
+        await anyio.sleep(2 * FLUSH_SECONDS)
+        found += reader.read(1 << 20) or b""
+    assert [json.loads(line)["n"] for line in found.splitlines()] == list(range(5000))
+
+
+async def test_lines_that_nobody_reads_are_dropped_in_the_end_and_counted(
+    pipe: tuple[BinaryIO, BinaryIO],
+) -> None:
+    reader, stream = pipe
+    writer = LineWriter(stream, text=True)
+    for number in range(200):
+        writer.add({"time": "T", "level": "info", "message": f"{number:09999}"})
+    found = b""
+    for _ in range(40):
+        await anyio.sleep(2 * FLUSH_SECONDS)
+        found += reader.read(1 << 20) or b""
+    *lines, told = found.splitlines()
+    assert 100 < len(lines) < 200
+    assert told.endswith(b"count=%d" % (200 - len(lines)))
+
+
+def test_a_record_that_nobody_reads_holds_up_nothing(pipe: tuple[BinaryIO, BinaryIO]) -> None:
+    reader, stream = pipe
+    handler = LineHandler(stream)
+    handler.setFormatter(LineFormatter())
+    for _ in range(20_000):
+        handler.handle(record("x" * 100))
+    data = b""
+    for _ in range(40):
+        data += reader.read(1 << 20)
+        handler.handle(record("again"))
+    found = [json.loads(line) for line in data.splitlines()]
+    assert len(found) < 20_000
+    (told,) = [line for line in found if "count" in line]
+    assert (told["level"], told["message"]) == ("warning", DROPPED)
+    assert told["count"] == 20_000 - sum(line["message"].startswith("x") for line in found)
 
 
 def record(message: str, **extra: object) -> logging.LogRecord:
