@@ -111,14 +111,16 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a number of at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def _interval(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0.05 <= number <= 60.0:
-        raise argparse.ArgumentTypeError("expected seconds, 0.05 to 60")
+        raise argparse.ArgumentTypeError(f"expected seconds, 0.05 to 60, not {text!r}")
     return number

@@ -53,6 +53,22 @@ def test_wrong_usage_ends_with_a_hint(given: list[str], capsys: pytest.CaptureFi
     assert "--help" in said.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--workers", "many", "expected a whole number of at least 1, not 'many'"),
+        ("--resync", "-5", "expected a whole number of at least 1, not '-5'"),
+        ("--tuning-interval", "fast", "expected seconds, 0.05 to 60, not 'fast'"),
+        ("--tuning-interval", "nan", "expected seconds, 0.05 to 60, not 'nan'"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_right_form(
+    option: str, value: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", f"{option}={value}"]) == cli.WRONG
+    assert capsys.readouterr().err.splitlines()[0] == f"error: argument {option}: {told}"
+
+
 @pytest.mark.parametrize(("command", "status"), [("status", 1), ("run", 1)])
 def test_without_a_cluster_it_says_what_it_looked_for(
     command: str, status: int, capsys: pytest.CaptureFixture[str]
