@@ -12,6 +12,10 @@ from mcp_gateway.errors import ConfigError
 APPLICATION_ID = 0x6D677770  # "mgwp": tells a spool from any other SQLite file
 SCHEMA_VERSION = 1
 
+LOOKED_THROUGH = 2 << 30
+"""Bytes of a file up to which all of it is looked at when it is opened, at about 1 ms a MiB. A
+larger one would keep a gateway from starting for too long."""
+
 _SCHEMA = """
 CREATE TABLE records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -96,10 +100,17 @@ def _prepare(db: sqlite3.Connection) -> None:
     (application,) = db.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID or version != SCHEMA_VERSION:
         raise sqlite3.OperationalError("it is not a spool of this version of the gateway")
-    # A torn file shows here, where it can still be set aside.
+    # A torn file shows here, where it can still be set aside. Later it would stop the shipping
+    # and the pruning at the first torn page, in every life of the process anew.
     db.execute("SELECT max(seq) FROM records").fetchone()
     db.execute("SELECT max(seq) FROM dead_letters").fetchone()
     db.execute("SELECT * FROM state").fetchall()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (page_size,) = db.execute("PRAGMA page_size").fetchone()
+    if pages * page_size <= LOOKED_THROUGH:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
 
 def set_aside(path: Path) -> Path:

@@ -53,6 +53,19 @@ def test_damaged_file_is_set_aside_and_kept(path: Path) -> None:
         path.unlink()
 
 
+def test_a_torn_page_in_the_middle_is_noticed_when_the_spool_is_opened(path: Path) -> None:
+    spool = Spool(path, spool_settings())
+    spool.write(rows(*range(1000), size=1000), now=NOW)
+    spool.close()
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    spool = Spool(path, spool_settings())
+    assert spool.set_aside == Path(f"{path}.damaged-0")
+    spool.close()
+
+
 def test_torn_pages_are_noticed_when_the_spool_is_opened(path: Path) -> None:
     spool = Spool(path, spool_settings())
     spool.write(rows(*range(100), size=1000), now=NOW)
