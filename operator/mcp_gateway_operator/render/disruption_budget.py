@@ -13,5 +13,10 @@ def disruption_budget(gateway: Gateway) -> dict[str, Any]:
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": gateway.metadata(),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": gateway.selector()}},
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": gateway.selector()},
+            # Pods that do not serve anyhow keep no node from being drained.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
     }

@@ -42,6 +42,7 @@ def test_several_replicas_are_spread_and_kept() -> None:
     things = rendered("--set", "replicas=2")
     (budget,) = of(things, "PodDisruptionBudget")
     (deployment,) = of(things, "Deployment")
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
