@@ -47,7 +47,9 @@ class RecordEncoder:
         """
         record.gateway = self._gateway
         if self._hash_key is not None:
-            record.client = self._hashed(record.client, self._hash_key)
+            name, record.client = record.client, self._hashed(record.client, self._hash_key)
+            # Errors name the client that they are about, in this form.
+            record.error_message = record.error_message.replace(repr(name), repr(record.client))
         if self._redact is not None and record.error_message:
             record.error_message = self._redact.text(record.error_message)
         if record.events is not None:

@@ -87,6 +87,12 @@ def test_hashed_client_is_the_same_each_time_and_says_no_name() -> None:
     ] not in {first, "alice"}
 
 
+def test_an_error_about_a_client_says_no_name_either() -> None:
+    record = Record("a", 1.0, client="al", error_message="client 'al' is over its rate, alas")
+    body = encoded(record, hash_key=b"key")
+    assert body["error_message"] == f"client {body['client']!r} is over its rate, alas"
+
+
 def test_many_client_names_do_not_fill_the_memory() -> None:
     encode = RecordEncoder(hash_key=b"key")
     for number in range(5000):
