@@ -158,17 +158,12 @@ def is_mcp_yaml(data: object) -> bool:
     return isinstance(data, Mapping) and "mcp" in data and "kind" not in data
 
 
-def read(data: Mapping[str, Any]) -> MCPGateway:
+def translate(data: Mapping[str, Any]) -> Translation:
     """Read the original form as the document it means.
 
     Raises:
         pydantic.ValidationError: something in it is wrong; locations are the file's own.
     """
-    return translate(data).document
-
-
-def translate(data: Mapping[str, Any]) -> Translation:
-    """Like `read`, and tell which part of the document comes from which part of the file."""
     section = MCPFile.model_validate(data, context={DOCUMENT: True}).mcp
     providers = [_provider(name, pool) for name, pool in section.connection_pool.items()]
     spec = Spec(

@@ -167,14 +167,6 @@ def progress(token: Id, count: int, message: str, reasoning: str = "") -> bytes:
     )
 
 
-def cancelled(request_id: Id, reason: str) -> bytes:
-    """Return a `notifications/cancelled`: nobody waits for that request any more."""
-    return (
-        b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":'
-        b'{"requestId":%b,"reason":%b}}' % (_id(request_id), _encode(reason))
-    )
-
-
 def chat_result(request_id: Id, era: Era, answer: Answer, course: Course, total: float) -> bytes:
     """Return the `CallToolResult` of a chat.
 

@@ -7,8 +7,6 @@ from mcp_gateway.errors import RemoteProtocolError
 MAX_EVENT = 1 << 20
 """Bytes of one event that a decoder takes, unless told otherwise."""
 
-CONTENT_TYPE = b"text/event-stream"
-
 
 def encode(data: bytes) -> bytes:
     """Return one `message` event that carries `data`, a JSON text.
@@ -18,6 +16,13 @@ def encode(data: bytes) -> bytes:
     if b"\n" in data or b"\r" in data:
         data = data.replace(b"\r", b" ").replace(b"\n", b" ")
     return b"event: message\ndata: %b\n\n" % data
+
+
+def encode_plain(data: bytes) -> bytes:
+    """Return one event without a name; data of several lines stays what it is."""
+    if b"\n" in data:
+        data = data.replace(b"\n", b"\ndata: ")
+    return b"data: %b\n\n" % data
 
 
 class SSEDecoder:

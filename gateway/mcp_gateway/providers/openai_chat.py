@@ -8,13 +8,12 @@ module replaces.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from mcp_gateway.errors import RemoteProtocolError, RequestCancelled, UpstreamError
+from mcp_gateway.errors import RemoteProtocolError
 from mcp_gateway.protocol.sse import SSEDecoder
 from mcp_gateway.providers import completion, head, refusal
 from mcp_gateway.providers.base import (
@@ -27,17 +26,12 @@ from mcp_gateway.providers.base import (
     StreamEvent,
 )
 from mcp_gateway.providers.credential import Credential
+from mcp_gateway.providers.streaming import drained, read_rest
 from mcp_gateway.upstream.connection import Connection, Response, StreamedResponse, Timeouts
 from mcp_gateway.upstream.endpoint import Endpoint
 
 ERROR_BODY_LIMIT = 256 * 1024
 """Bytes of an error answer that are read from a stream's connection."""
-
-TRAILER_WAIT = 1.0
-"""Seconds to wait for the end of the HTTP message after the end of the event stream.
-
-With it the connection can be used again; the answer is whole without it.
-"""
 
 _TRUE = msgspec.Raw(b"true")
 _USAGE_WANTED = msgspec.Raw(b'{"include_usage":true}')
@@ -235,30 +229,10 @@ async def _read_stream(
             if not (hide_usage and completion.usage_only(event)):
                 sink.send(event)
         if sink.congested:
-            await _drained(sink, until)
+            await drained(sink, until)
     if not (assembly.done or assembly.finished):
         raise RemoteProtocolError("expected the stream to end with [DONE], it broke off")
     sink.send(StreamEvent(completion.DONE))
     if assembly.done:
-        await _read_trailer(response)
+        await read_rest(response)
     return assembly.answer()
-
-
-async def _drained(sink: Sink, until: float) -> None:
-    """Wait for a slow client, but no longer than the whole request may take.
-
-    A client that never reads again would keep its place at the provider for good.
-    """
-    try:
-        async with asyncio.timeout_at(until):
-            await sink.drained()
-    except TimeoutError as exc:
-        raise RequestCancelled("the client did not read its stream in time") from exc
-
-
-async def _read_trailer(response: StreamedResponse) -> None:
-    # The answer is whole: whatever happens here costs the connection and nothing else.
-    with contextlib.suppress(UpstreamError, RemoteProtocolError, TimeoutError):
-        async with asyncio.timeout(TRAILER_WAIT):
-            while await response.read():
-                pass

@@ -59,10 +59,6 @@ class Catalog:
         self._tools = {tools.CHAT: "", **{f"{name}{tools.CHAT_SUFFIX}": name for name in names}}
         self.tools_json = tools.tools_json(names)
 
-    def has_tool(self, name: str) -> bool:
-        """There is a tool of this name."""
-        return name in self._tools or name == tools.MODELS
-
     def call_from_tool(self, tool: str, arguments: msgspec.Raw | bytes | None) -> ChatCall | None:
         """The chat that `tools/call` asks for; None for `models`, which makes none.
 

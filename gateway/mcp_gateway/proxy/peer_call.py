@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,14 +12,13 @@ from mcp_gateway.errors import (
     DeadlineExceeded,
     GatewayError,
     RemoteProtocolError,
-    RequestCancelled,
-    UpstreamError,
     UpstreamTimeout,
 )
 from mcp_gateway.protocol.headers import encode_value
 from mcp_gateway.protocol.sse import MAX_EVENT, SSEDecoder
 from mcp_gateway.providers import completion
 from mcp_gateway.providers.base import ChatAnswer, ChatCall, Sink, StreamEvent
+from mcp_gateway.providers.streaming import drained, read_rest
 from mcp_gateway.proxy import hop
 from mcp_gateway.proxy.exchange import Attempt, Exchange
 from mcp_gateway.upstream.connection import Connection, StreamedResponse, Timeouts
@@ -30,8 +28,6 @@ MARGIN: Final = 1.0
 HEARD: Final = 45.0
 """Seconds without a byte after which a streaming pod is given up: it says something every 15."""
 ERROR_BODY: Final = 64 << 10
-TRAILER_WAIT: Final = 1.0
-"""Seconds to wait for the end of the HTTP message after the end of the events."""
 
 
 class Unanswered(Exception):
@@ -178,7 +174,7 @@ class PeerCall:
             if outcome.error is not None:
                 return hop.error_of(outcome.error, self.provider)
             sink.send(StreamEvent(completion.DONE))
-            await _read_rest(response)
+            await read_rest(response)
         finally:
             # Nothing more is read: what is left must not be taken for the next answer.
             response.close()
@@ -227,21 +223,5 @@ async def _pass_on(
             except completion.StreamError as exc:
                 raise RemoteProtocolError("expected no error object among events") from exc
         if sink.congested:
-            await _drained(sink, until)
+            await drained(sink, until)
     raise RemoteProtocolError("expected the stream to end with its outcome, it broke off")
-
-
-async def _drained(sink: Sink, until: float) -> None:
-    try:
-        async with asyncio.timeout_at(until):
-            await sink.drained()
-    except TimeoutError as exc:
-        raise RequestCancelled("the client did not read its stream in time") from exc
-
-
-async def _read_rest(response: StreamedResponse) -> None:
-    # The answer is whole: whatever happens here costs the connection and nothing else.
-    with contextlib.suppress(UpstreamError, RemoteProtocolError, TimeoutError):
-        async with asyncio.timeout(TRAILER_WAIT):
-            while await response.read():
-                pass

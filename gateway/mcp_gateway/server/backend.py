@@ -38,9 +38,6 @@ class Catalog(Protocol):
     def instructions(self) -> str:
         """How to use the tools, for a model to read."""
 
-    def has_tool(self, name: str) -> bool:
-        """There is a tool of this name."""
-
     def call_from_tool(self, tool: str, arguments: msgspec.Raw) -> ChatCall | None:
         """The chat that `tools/call` asks for; None for `models`.
 

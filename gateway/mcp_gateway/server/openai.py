@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from mcp_gateway.errors import GatewayError, NoRoute
+from mcp_gateway.protocol.sse import encode_plain
 from mcp_gateway.providers.base import StreamEvent
 from mcp_gateway.proxy.exchange import Exchange, Face, Operation
 from mcp_gateway.server.backend import Engine, Model
@@ -66,7 +67,7 @@ class ChatStream:
         if event.data == DONE:
             self._done = True
         elif not self._done:
-            self._events.send(_event(event.data))
+            self._events.send(encode_plain(event.data))
 
     @property
     def congested(self) -> bool:
@@ -122,7 +123,7 @@ class OpenAIFace:
         if events is None:
             responder.respond(200, answer_head(exchange), answer.body)
         else:
-            events.send(_event(DONE))
+            events.send(encode_plain(DONE))
             events.finish()
 
     async def _models(self, request: HTTPRequest, responder: Responder) -> None:
@@ -160,19 +161,13 @@ def _model(model: Model) -> dict[str, object]:
     }
 
 
-def _event(data: bytes) -> bytes:
-    if b"\n" in data:
-        data = data.replace(b"\n", b"\ndata: ")
-    return b"data: %b\n\n" % data
-
-
 def _fail(
     exchange: Exchange, responder: Responder, events: EventStream | None, error: GatewayError
 ) -> None:
     body = error_object(error)
     if events is not None and events.started:
         # The status has left as 200; OpenAI's clients raise on an event that has `error`.
-        events.send(_event(body))
+        events.send(encode_plain(body))
         events.finish()
     else:
         responder.respond(error.http_status, error_head(exchange, error), body)

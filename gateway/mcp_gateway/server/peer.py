@@ -26,6 +26,7 @@ from mcp_gateway.config.control_folder import ControlFolder
 from mcp_gateway.errors import ConfigError, GatewayError, Misdirected, PoolTimeout
 from mcp_gateway.protocol import trace_context
 from mcp_gateway.protocol.headers import decode_value
+from mcp_gateway.protocol.sse import encode_plain
 from mcp_gateway.providers.base import ChatAnswer, StreamEvent
 from mcp_gateway.providers.completion import DONE
 from mcp_gateway.proxy import hop
@@ -322,7 +323,7 @@ class _PassOn:
     def send(self, event: StreamEvent) -> None:
         """Pass one event on, but for the end marker: the outcome is the end."""
         if event.data != DONE:
-            self._events.send(_framed(event.data))
+            self._events.send(encode_plain(event.data))
 
     @property
     def congested(self) -> bool:
@@ -334,12 +335,6 @@ class _PassOn:
         await self._events.drained()
 
 
-def _framed(data: bytes) -> bytes:
-    if b"\n" in data:
-        data = data.replace(b"\n", b"\ndata: ")
-    return b"data: %b\n\n" % data
-
-
 def _end(events: EventStream, outcome: bytes) -> None:
-    events.send(_framed(hop.TRAILER + outcome))
+    events.send(encode_plain(hop.TRAILER + outcome))
     events.finish()

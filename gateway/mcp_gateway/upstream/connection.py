@@ -121,11 +121,6 @@ class Connection(asyncio.Protocol):
         return self._state
 
     @property
-    def busy(self) -> bool:
-        """An exchange is under way."""
-        return self._busy
-
-    @property
     def reusable(self) -> bool:
         """It may be lent again."""
         return self._state is State.READY and not self._busy

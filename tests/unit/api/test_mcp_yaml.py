@@ -8,9 +8,14 @@ import re2
 import yaml
 from pydantic import ValidationError
 
-from mcp_gateway.api.mcp_yaml import is_mcp_yaml, read, translate
+from mcp_gateway.api import MCPGateway
+from mcp_gateway.api.mcp_yaml import is_mcp_yaml, translate
 
 SAMPLE = Path(__file__).parents[3] / "manifests" / "samples" / "mcp.yaml"
+
+
+def read(data: dict[str, Any]) -> MCPGateway:
+    return translate(data).document
 
 
 def original() -> dict[str, Any]:

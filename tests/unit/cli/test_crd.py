@@ -10,7 +10,9 @@ from mcp_gateway import cli
 
 def test_yaml_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["crd"]) == 0
-    definition = yaml.safe_load(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    definition = yaml.safe_load(text)
+    assert "&id" not in text, "nothing is written as a reference to what stands above"
     assert cli.main(["crd", "--json"]) == 0
 
     assert json.loads(capsys.readouterr().out) == definition

@@ -146,13 +146,6 @@ def test_reasoning_is_progress_that_nobody_takes_for_the_answer() -> None:
     assert (both["message"], both["_meta"]) == ("So", {"gateway.exai.dev/reasoning": "hm"})
 
 
-def test_a_cancellation_names_its_request() -> None:
-    assert shown(outbound.cancelled("a", "gone")) == (
-        '{"jsonrpc":"2.0","method":"notifications/cancelled","params":'
-        '{"requestId":"a","reason":"gone"}}'
-    )
-
-
 def test_a_chat_is_text_for_models_and_structure_for_programs() -> None:
     written = outbound.chat_result(1, Era.HANDSHAKE, Answer(), Course(), 1.6)
     assert shown(written) == (

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mcp_gateway.errors import RemoteProtocolError
-from mcp_gateway.protocol.sse import SSEDecoder, encode
+from mcp_gateway.protocol.sse import SSEDecoder, encode, encode_plain
 
 
 def test_a_message_is_one_event_with_one_data_line() -> None:
@@ -15,6 +15,12 @@ def test_a_message_is_one_event_with_one_data_line() -> None:
 @pytest.mark.parametrize("data", [b'{\n"id":1}', b'{\r"id":1}'])
 def test_line_breaks_between_tokens_become_spaces(data: bytes) -> None:
     assert encode(data) == b'event: message\ndata: { "id":1}\n\n'
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b'{"a":1}', b"two\nlines", b""])
+def test_what_is_passed_on_is_read_as_it_was(data: bytes) -> None:
+    assert encode_plain(b"x") == b"data: x\n\n"
+    assert SSEDecoder().feed(encode_plain(data)) == [data]
 
 
 def test_a_keep_alive_is_a_comment() -> None:

@@ -27,7 +27,6 @@ from mcp_gateway.upstream.connection import Connection, State, Timeouts
 async def test_an_exchange_returns_the_whole_answer() -> None:
     connection, transport = connect()
     task = await started(connection.exchange(REQUEST, TIMEOUTS))
-    assert connection.busy
     assert not connection.reusable
     transport.feed(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 4\r\n")
     transport.feed(b"\r\nab")
@@ -197,7 +196,6 @@ async def test_cancelling_an_exchange_closes_the_connection() -> None:
             await task
         assert transport.ended == "abort"
         assert state_of(connection) is State.CLOSED
-        assert not connection.busy
 
 
 async def test_an_answer_or_an_error_that_meets_a_cancellation_is_dropped() -> None:
