@@ -12,6 +12,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
+import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -74,6 +75,11 @@ def custom_resource_definition() -> dict[str, Any]:
             "versions": [_version()],
         },
     }
+
+
+def to_yaml() -> str:
+    """The CustomResourceDefinition as YAML. The same models give the same text."""
+    return yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=100)
 
 
 def structural_schema(model: type[BaseModel]) -> dict[str, Any]:

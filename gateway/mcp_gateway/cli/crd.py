@@ -33,13 +33,10 @@ def register(commands: Any) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the definition."""
-    import yaml  # noqa: PLC0415
+    from mcp_gateway.api.crd import custom_resource_definition, to_yaml  # noqa: PLC0415
 
-    from mcp_gateway.api.crd import custom_resource_definition  # noqa: PLC0415
-
-    definition = custom_resource_definition()
     if args.json:
-        terminal.out_json(definition)
+        terminal.out_json(custom_resource_definition())
     else:
-        terminal.out(yaml.safe_dump(definition, sort_keys=False, width=100).rstrip())
+        terminal.out(to_yaml().rstrip())
     return 0

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 import jsonschema
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from mcp_gateway.api.crd import (
     NotStructural,
     custom_resource_definition,
     structural_schema,
+    to_yaml,
 )
 from mcp_gateway.api.fields import Duration, Model, Rule
 
@@ -120,6 +122,14 @@ def test_a_rule_is_shown_at_a_field_there_is() -> None:
             for part in rule.get("fieldPath", ".").strip(".").split("."):
                 found = found["properties"][part] if part else found
             assert rule["message"], path
+
+
+def test_yaml_is_plain_and_always_the_same() -> None:
+    text = to_yaml()
+
+    assert yaml.safe_load(text) == custom_resource_definition()
+    assert text == to_yaml()
+    assert "&id" not in text
 
 
 class Inner(Model):
