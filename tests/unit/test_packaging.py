@@ -31,7 +31,7 @@ def test_operator_is_the_standard_librarys(folder: str) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert not done.stdout.startswith(str(ROOT))
 

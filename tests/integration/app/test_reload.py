@@ -194,7 +194,10 @@ async def test_a_gateway_that_ends_while_an_account_retires_leaves_no_connection
 
 
 async def test_limits_can_be_moved_from_outside() -> None:
-    async with Gateway(document()) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        Gateway(document()) as gateway,
+        httpx.AsyncClient(trust_env=False, timeout=60.0) as http,
+    ):
         url = gateway.urls["admin"] + "/limits"
         answer = await http.put(url, json={"providers": {"kimi": {"share": 3}}})
         assert answer.status_code == 200
@@ -209,7 +212,10 @@ async def test_limits_can_be_moved_from_outside() -> None:
 
 
 async def test_documents_can_be_put_and_a_wrong_one_leaves_the_last_good() -> None:
-    async with Gateway(document()) as gateway, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        Gateway(document()) as gateway,
+        httpx.AsyncClient(trust_env=False, timeout=60.0) as http,
+    ):
         url = gateway.urls["admin"] + "/config"
         wanted = document(simulated("kimi"), simulated("glm", "glm"))
         text = wanted.model_dump_json(by_alias=True, exclude_none=True)

@@ -47,7 +47,7 @@ async def running(
 ) -> AsyncIterator[tuple[Gateway, httpx.AsyncClient]]:
     async with (
         Gateway(document(*providers, **spec)) as gateway,
-        httpx.AsyncClient(trust_env=False) as client,
+        httpx.AsyncClient(trust_env=False, timeout=60.0) as client,
     ):
         yield gateway, client
 
@@ -174,7 +174,7 @@ async def test_each_message_of_a_websocket_has_its_own_context(receiver: Receive
         async with connect(url, subprotocols=["mcp"], proxy=None) as socket:  # type: ignore[list-item]
             for parent in (PARENT, other):
                 await socket.send(stateless("tools/list", traceparent=parent).decode())
-                await asyncio.wait_for(socket.recv(), 10.0)
+                await asyncio.wait_for(socket.recv(), 60.0)
         await arrived(receiver, "tools/list", 2)
     assert [ids(span)[0::2] for span in receiver.named("tools/list")] == [
         (TRACE, CALLER),
@@ -244,7 +244,7 @@ async def test_a_reload_switches_traces_on_moves_them_and_switches_them_off(
 async def test_a_receiver_that_is_down_costs_spans_only() -> None:
     dead = f"http://127.0.0.1:{free_port()}"
     spec = {**tracing(dead), "server": {"shutdownGrace": "1s"}}
-    async with asyncio.timeout(30.0), running(**spec) as (gateway, client):
+    async with asyncio.timeout(90.0), running(**spec) as (gateway, client):
         for _ in range(20):
             assert (await ask(gateway, client)).status_code == 200
     assert b'mcp_gateway_spans_total{outcome="exported"} 0.0' in gateway.metrics()
@@ -253,7 +253,7 @@ async def test_a_receiver_that_is_down_costs_spans_only() -> None:
 async def test_a_receiver_that_hangs_costs_spans_only(receiver: Receiver) -> None:
     receiver.hangs.set()
     spec = {**tracing(receiver), "server": {"shutdownGrace": "1s"}}
-    async with asyncio.timeout(30.0), running(**spec) as (gateway, client):
+    async with asyncio.timeout(90.0), running(**spec) as (gateway, client):
         await ask(gateway, client)
         await asyncio.to_thread(receiver.wait, lambda r: len(r.paths) > 0)
         for _ in range(20):

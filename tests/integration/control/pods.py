@@ -218,14 +218,14 @@ async def operator(pods: Pods) -> AsyncIterator[Operator]:
 
 async def chat(pod: PodProcess, model: str = "kimi-k2.6") -> int:
     """Ask a pod something; the status of its answer."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         answer = await http.post(f"{pod.openai}/chat/completions", json={**CHAT, "model": model})
         return answer.status_code
 
 
 async def metric(pod: PodProcess, name: str) -> float:
     """One number of a pod's metrics."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         text = (await http.get(f"{pod.admin}/metrics")).text
     return next(
         float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name} ")

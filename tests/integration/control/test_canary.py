@@ -25,6 +25,8 @@ from mcp_gateway_operator.facts import Document
 pytestmark = pytest.mark.integration
 
 CANARY = Rollout(strategy="Canary", canary=Canary(pods=1, window=2.0))
+LONG = Rollout(strategy="Canary", canary=Canary(pods=1, window=60.0))
+"""Nothing is promoted before it was judged, however slow the machine is."""
 OLD = Document(1, body())
 
 
@@ -66,9 +68,9 @@ async def test_a_bad_candidate_is_taken_back_with_a_reason(pods: Pods) -> None:
     running = await pods.start(3, body(generation=1))
     failing = simulated(failures=[{"kind": "server", "ratio": 1.0}])
     async with operator(pods) as leader, traffic(*running):
-        leader.assign(pods.target(OLD, rollout=CANARY))
+        leader.assign(pods.target(OLD, rollout=LONG))
         await leader.until_all_run(1)
-        leader.assign(pods.target(Document(2, body(failing)), promoted=OLD, rollout=CANARY))
+        leader.assign(pods.target(Document(2, body(failing)), promoted=OLD, rollout=LONG))
         await eventually(lambda: leader.view.rejected == 2)
         await leader.until_all_run(1)
 
@@ -76,7 +78,7 @@ async def test_a_bad_candidate_is_taken_back_with_a_reason(pods: Pods) -> None:
         assert "requests failed on web-" in leader.view.rejection
         assert "2.0% more" in leader.view.rejection
         # The same target again, as at every reconcile, tries nothing again.
-        leader.assign(pods.target(Document(2, body(failing)), promoted=OLD, rollout=CANARY))
+        leader.assign(pods.target(Document(2, body(failing)), promoted=OLD, rollout=LONG))
         assert generations(leader) == [1, 1, 1]
 
         fixed = Document(3, body(simulated(), simulated("second")))
@@ -100,12 +102,11 @@ async def test_a_candidate_that_is_refused_is_taken_back_at_once(pods: Pods) -> 
 
 async def test_a_candidate_whose_pod_dies_is_taken_back(pods: Pods) -> None:
     running = await pods.start(2, body(generation=1))
-    slow = Rollout(strategy="Canary", canary=Canary(pods=1, window=60.0))
     new = Document(2, body(simulated(), simulated("second")))
     async with operator(pods) as leader, traffic(*running):
-        leader.assign(pods.target(OLD, rollout=slow))
+        leader.assign(pods.target(OLD, rollout=LONG))
         await leader.until_all_run(1)
-        leader.assign(pods.target(new, promoted=OLD, rollout=slow))
+        leader.assign(pods.target(new, promoted=OLD, rollout=LONG))
         await eventually(lambda: generations(leader) == [1, 2])
         (tried,) = (name for name, pod in leader.view.pods.items() if pod.generation == 2)
         pods.running[tried].child.process.kill()

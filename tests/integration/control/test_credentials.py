@@ -88,7 +88,7 @@ async def test_strangers_get_nothing(pods: Pods) -> None:
     url = f"https://{pod.pod.ip}:{pods.port}"
     context = ssl.create_default_context(cadata=pods.authority.bundle)
     context.check_hostname = False
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60.0) as http:
         headers = {
             "upgrade": "websocket",
             "connection": "upgrade",

@@ -29,7 +29,7 @@ def kimi(share: int, **more: Any) -> Quota:
 
 
 async def put_limits(pod: PodProcess) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         update = {"providers": {"kimi": {"share": 5}}}
         return await http.put(f"{pod.admin}/limits", json=update)
 

@@ -152,7 +152,7 @@ async def test_a_document_waits_for_its_secret(pods: Pods) -> None:
 
 async def test_nobody_else_may_put_a_document(pods: Pods) -> None:
     (pod,) = await pods.start(1, body(generation=1))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         answer = await http.put(f"{pod.admin}/config", content=json.dumps(body()))
     assert answer.status_code == 400
     assert "the document comes from the operator" in answer.text

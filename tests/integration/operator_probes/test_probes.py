@@ -17,7 +17,7 @@ async def test_it_lives_until_a_task_is_dead_and_is_ready_once_it_has_seen_the_c
     probes = Probes(
         Metrics(), dead=lambda: dead, ready=lambda: bool(seen), host="127.0.0.1", port=0
     )
-    async with probes, httpx.AsyncClient(trust_env=False) as http:
+    async with probes, httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         url = f"http://127.0.0.1:{probes.port}"
         assert (await http.get(f"{url}/livez")).status_code == 200
         assert (await http.get(f"{url}/readyz")).status_code == 503

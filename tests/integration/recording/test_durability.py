@@ -29,7 +29,7 @@ PER_LIFE = 1_000_000
 # never happen is a loss beyond that.
 ASYNC_BOUND = 2.0
 SYNCS_OF_A_COMMIT = 5
-BEGUN_WITHIN = 30.0
+BEGUN_WITHIN = 60.0
 
 
 def longest_sync(folder: Path, tries: int = 3) -> float:

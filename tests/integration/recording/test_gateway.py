@@ -73,21 +73,21 @@ class Clients:
         ]
         for thread in threads:
             thread.start()
-        assert self.enough.wait(30.0), running.child.output
+        assert self.enough.wait(120.0), running.child.output
         # Of each client's last exchange the record may be kept before the client has the answer.
         eventually(lambda: recorded_by(running) > CLIENTS, "the first records are kept")
         self._killed = time.monotonic()
         running.child.stop(first=signal.SIGKILL)
         self._stopping.set()
         for thread in threads:
-            thread.join(10.0)
+            thread.join(60.0)
 
     def age_at_death(self, moment: float) -> float:
         return self._killed - moment
 
     def _ask(self, base: str, goal: int) -> None:
         address = urlsplit(base)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
         body = json.dumps(
             {"model": "kimi-k2.6", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
         )
@@ -111,7 +111,7 @@ class Clients:
 def recorded_by(running: GatewayProcess) -> float:
     """Records that a gateway has committed, by its own account."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{running.admin}/metrics", timeout=10.0) as answer:
+    with opener.open(f"{running.admin}/metrics", timeout=30.0) as answer:
         found = _RECORDED.search(answer.read().decode())
     return float(found[1]) if found else 0.0
 

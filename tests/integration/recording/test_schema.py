@@ -23,7 +23,8 @@ WRITER = "mcp_gateway_writer"
 def call(project: Project, role: str, method: str, path: str, body: object = None) -> int:
     headers = {"Authorization": f"Bearer {project.key(role)}", "apikey": project.key("anon")}
     url = f"{project.url}/rest/v1/{path}"
-    return httpx.request(method, url, headers=headers, json=body, trust_env=False).status_code
+    answer = httpx.request(method, url, headers=headers, json=body, trust_env=False, timeout=60.0)
+    return answer.status_code
 
 
 def test_migration_applies_again_and_keeps_what_is_there(
@@ -47,7 +48,7 @@ def test_migration_applies_to_a_plain_postgresql_without_supabase_roles() -> Non
 def test_own_postgresql_takes_records_with_the_key_that_the_command_line_makes() -> None:
     with Postgres() as plain, Project(plain, roles=OWN_ROLES) as own:
         own.migrate(migration())
-        key = writer_key(JWT_SECRET, issued=time.time(), lifetime=60.0)
+        key = writer_key(JWT_SECRET, issued=time.time(), lifetime=600.0)
         settings = SupabaseSettings(url=own.url, key=key)
         with closing(SupabaseDestination(settings)) as destination:
             destination.send(['{"id": "a", "started": 1}'])
@@ -86,7 +87,7 @@ def test_writer_key_writes_and_does_nothing_else(
 
 
 def test_key_of_the_command_line_is_the_writers(project: Project) -> None:
-    key = writer_key(JWT_SECRET, issued=time.time(), lifetime=60.0)
+    key = writer_key(JWT_SECRET, issued=time.time(), lifetime=600.0)
     with closing(SupabaseDestination(SupabaseSettings(url=project.url, key=key))) as destination:
         destination.send(['{"id": "a", "started": 1}'])
     assert project.postgres.sql("select id from public.interactions") == "a"

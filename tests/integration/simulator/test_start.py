@@ -33,7 +33,7 @@ async def test_an_address_that_is_taken_is_said(start: Start) -> None:
 
 async def test_it_is_steered_while_it_runs(start: Start) -> None:
     simulator, url = await start(Settings())
-    async with httpx.AsyncClient(base_url=str(httpx.URL(url).join("/")), timeout=10) as client:
+    async with httpx.AsyncClient(base_url=str(httpx.URL(url).join("/")), timeout=60) as client:
         put = await client.put("/simulator/settings", json={"models": ["m"], "concurrency": 3})
         assert put.status_code == 200
         assert simulator.settings.limits.concurrency == 3
@@ -45,7 +45,7 @@ async def test_it_is_steered_while_it_runs(start: Start) -> None:
 async def test_it_ends_though_requests_are_under_way() -> None:
     simulator = Simulator(Settings(latency=Latency(first_token=LogNormal(60.0))))
     url = await simulator.start()
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         call = asyncio.create_task(
             client.post(f"{url}/chat/completions", json=CHAT, headers=AUTH), name="call"
         )
@@ -67,7 +67,7 @@ async def test_a_reader_that_is_slow_does_not_fill_the_memory(start: Start) -> N
     )
     simulator, url = await start(settings)
     async with (
-        httpx.AsyncClient(timeout=10) as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream(
             "POST", f"{url}/chat/completions", json={**CHAT, "stream": True}, headers=AUTH
         ) as response,

@@ -117,7 +117,7 @@ async def test_a_receiver_that_refuses_is_named_once_with_its_reason(
     receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.status = status
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         sender = await sent(receiver, span())
     assert sender.stats().exported == 0
     lines = [each for each in caplog.records if "spans cannot" in each.getMessage()]
@@ -129,6 +129,6 @@ async def test_a_receiver_that_refuses_is_named_once_with_its_reason(
 
 
 async def test_nobody_at_the_address_is_a_failure_within_the_bound() -> None:
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         sender = await sent(f"http://127.0.0.1:{free_port()}", span())
     assert sender.stats().exported == 0

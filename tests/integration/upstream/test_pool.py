@@ -46,7 +46,7 @@ async def test_many_requests_share_few_connections(
     async with serving(handle, context) as server:
         settings = PoolSettings(max_connections=4, max_overflow=2)
         pool = pool_to(server.port, settings, tls_context(bundle) if encrypted else None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             answers = await asyncio.gather(*[ask(pool, str(i % 5)) for i in range(200)])
         assert answers == [b"ok"] * 200
         assert most <= 6
@@ -83,7 +83,7 @@ async def test_every_kind_of_failure_gives_its_slot_back() -> None:
                     await ask(pool)
             await ask(pool)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             results = await asyncio.gather(*[client(i) for i in range(100)], return_exceptions=True)
             kinds = {type(result) for result in results}
             assert kinds == {type(None), TimeoutError, ConnectionLost, RemoteProtocolError}
@@ -105,7 +105,7 @@ async def test_a_provider_that_restarts_costs_one_replay_at_most() -> None:
     listener = await asyncio.start_server(
         Server(responder(answer(b"new"))).serve, "127.0.0.1", server.port
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         try:
             body = await ask(pool)
         except ConnectionLost:
@@ -142,7 +142,7 @@ async def test_warming_up_and_closing_use_real_connections() -> None:
     async with serving(handle) as server:
         pool = pool_to(server.port, PoolSettings(min_connections=3))
         pool.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             for lease in [await pool.acquire() for _ in range(3)]:
                 lease.release()
             assert (pool.stats().created, pool.stats().idle) == (3, 3)
@@ -160,7 +160,7 @@ async def test_draining_lets_an_answer_arrive() -> None:
         await peer.send(answer(b"late"))
         await peer.gone()
 
-    async with serving(handle) as server, asyncio.timeout(10):
+    async with serving(handle) as server, asyncio.timeout(60):
         pool = pool_to(server.port, PoolSettings())
         asking = asyncio.create_task(ask(pool))
         await asked.wait()
@@ -173,8 +173,8 @@ async def test_draining_lets_an_answer_arrive() -> None:
 async def test_a_provider_that_is_down_fails_everybody_at_once() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        pool = pool_to(sock.getsockname()[1], PoolSettings(acquire_timeout=60.0))
-        async with asyncio.timeout(10):
+        pool = pool_to(sock.getsockname()[1], PoolSettings(acquire_timeout=600.0))
+        async with asyncio.timeout(60):
             results = await asyncio.gather(*[ask(pool) for _ in range(50)], return_exceptions=True)
         assert {type(result) for result in results} == {ConnectFailed}
         await pool.aclose()

@@ -76,7 +76,7 @@ def test_leaving_a_stream_cancels_it() -> None:
     with SyncClient(URL, transport=echo) as client:
         with client.stream(ChatRequest(model="wait", messages=[])) as stream:
             assert next(stream) == ChatDelta("Hel")
-        assert echo.left.wait(5)
+        assert echo.left.wait(60)
 
 
 def test_many_threads_share_a_client() -> None:
@@ -111,11 +111,11 @@ def test_closing_frees_a_caller_that_waits_in_another_thread() -> None:
     client = SyncClient(URL, transport=echo)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.chat, ChatRequest(model="wait", messages=[]))
-        assert echo.asked.wait(5)
+        assert echo.asked.wait(60)
         client.close()
 
         with pytest.raises(ConnectionLost):
-            waiting.result(5)
+            waiting.result(60)
 
 
 def test_a_client_nobody_holds_is_closed() -> None:
@@ -125,7 +125,7 @@ def test_a_client_nobody_holds_is_closed() -> None:
 
     del client
 
-    assert echo.closed.wait(5)
+    assert echo.closed.wait(60)
 
 
 def test_a_wrong_url_starts_no_thread() -> None:

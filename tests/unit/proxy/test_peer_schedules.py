@@ -19,6 +19,7 @@ from mcp_gateway.proxy.dispatch import Dispatcher
 from mcp_gateway.proxy.exchange import Client
 from mcp_gateway.proxy.pattern import compile_pattern
 from mcp_gateway.proxy.router import Route, Router
+from mcp_gateway.upstream.pool import NOTICED
 
 PODS = 4
 STEPS = 150
@@ -97,6 +98,7 @@ async def test_whatever_moves_every_request_ends_and_nothing_stays_behind(
             await play.step()
         play.fleet.grant(1, 1, 1, 0)
         ended = await asyncio.gather(*play.asked, return_exceptions=True)
+        await asyncio.sleep(NOTICED)
         for end in ended:
             assert isinstance(end, ChatAnswer | GatewayError | asyncio.CancelledError), end
             assert not isinstance(end, ChatAnswer) or end.content == "One two"

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.support.recording import record, recorder_settings, until
+from tests.support.recording import record, recorder_settings, spool_settings, until
 
 from mcp_gateway.errors import ConfigError, Overloaded
 from mcp_gateway.recording.archive import Archive, Question
@@ -49,7 +49,7 @@ async def test_put_record_is_on_the_disk_after_the_interval(path: Path) -> None:
     assert recorder.stats().queued == 1
     await until(lambda: recorder.stats().recorded == 1, "the commit")
     assert ids(path) == [1]
-    assert recorder.stats().queued == 0
+    await until(lambda: recorder.stats().queued == 0, "the end of the commit")
     await recorder.aclose()
 
 
@@ -84,6 +84,17 @@ async def test_durable_puts_of_one_moment_share_a_commit(path: Path) -> None:
     await asyncio.gather(*(recorder.put_durably(record(number)) for number in range(100)))
     assert len(ids(path)) == 100
     assert recorder.stats().commits <= 3
+    await recorder.aclose()
+
+
+async def test_a_record_that_cannot_be_stored_costs_no_other_its_answer(path: Path) -> None:
+    recorder = Recorder(recorder_settings(spool=spool_settings(size=1 << 20)), path)
+    await recorder.start()
+    large = record(1, request=b'"' + b"x" * 300_000 + b'"')
+    puts = [recorder.put_durably(each) for each in (record(0), large, record(2))]
+    told = await asyncio.gather(*puts, return_exceptions=True)
+    assert [type(each) for each in told] == [type(None), Overloaded, type(None)]
+    assert ids(path) == [0, 2]
     await recorder.aclose()
 
 
@@ -181,6 +192,6 @@ async def test_each_record_of_a_batch_that_fills_at_once_is_told_of_its_commit(p
     recorder = Recorder(recorder_settings(commit_interval=3600.0, batch=1), path)
     await recorder.start()
     puts = [recorder.put_durably(record(number)) for number in range(3)]
-    await asyncio.wait_for(asyncio.gather(*puts), 2.0)
+    await asyncio.wait_for(asyncio.gather(*puts), 60.0)
     assert ids(path) == [0, 1, 2]
     await recorder.aclose()

@@ -25,7 +25,7 @@ from mcp_gateway.recording.spool import Row, Spool
 from mcp_gateway.recording.stats import ShipperStats
 from mcp_gateway.recording.writer import Progress
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Remote:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.spool import DeadLetter, Row
 from mcp_gateway.recording.writer import Batch, Progress, SpoolWriter
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Settled:
@@ -26,15 +26,15 @@ class Settled:
 
     def __init__(self) -> None:
         self._done = threading.Event()
-        self.stored: bool | None = None
+        self.lost: Collection[str] = ()
 
-    def __call__(self, stored: bool) -> None:
-        self.stored = stored
+    def __call__(self, lost: Collection[str]) -> None:
+        self.lost = lost
         self._done.set()
 
-    def wait(self) -> bool | None:
+    def wait(self) -> bool:
         assert self._done.wait(TIMEOUT)
-        return self.stored
+        return not self.lost
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def writer(path: Path) -> Iterator[SpoolWriter]:
     assert writer.join(TIMEOUT)
 
 
-def write(writer: SpoolWriter, *records: Record) -> bool | None:
+def write(writer: SpoolWriter, *records: Record) -> bool:
     settled = Settled()
     size = sum(each.content_size() for each in records)
     writer.write(Batch(list(records), size, time.monotonic(), settled))

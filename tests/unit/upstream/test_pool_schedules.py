@@ -136,6 +136,7 @@ class Schedule:
             self.outcomes[error.reason] += 1
             return
         if self.rng.random() < 0.05:
+            self.check()
             lease.refused()
         self.outcomes["ok"] += 1
 
@@ -144,8 +145,10 @@ class Schedule:
         if rng.random() < 0.1:
             rng.choice(tasks).cancel()
         if rng.random() < 0.05:
+            self.check()
             self.pool.set_share(rng.choice([None, 1, 3, 10]), rng.choice(LANES))
         if rng.random() < 0.02:
+            self.check()
             self.resize(self.settings())
 
     def resize(self, settings: PoolSettings) -> None:
@@ -156,6 +159,7 @@ class Schedule:
         asyncio.get_running_loop().call_soon(setattr, provider, "capacity", settings.capacity)
 
     def check(self) -> None:
+        """Also to be called before a limit changes: what was lent until then was not above it."""
         stats = self.pool.stats()
         over = stats.in_flight - stats.limit
         assert over <= 0 or stats.in_flight <= self.before, "rule 2: no lease above a limit"
