@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from mcp_gateway.recording.shipper import Shipper
 from mcp_gateway.recording.spool import SpoolSettings
 from mcp_gateway.recording.stats import DropReason, RecorderStats, ShipperStats
 from mcp_gateway.recording.writer import Batch, SpoolWriter
+
+_Waiting = tuple[str, asyncio.Future[bool]]
+"""Who waits for a commit: a record's id, and what to tell whether it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Recorder:
         self._batch = settings.batch
         self._pending: list[Record] = []
         self._pending_size = 0
-        self._waiting: list[asyncio.Future[bool]] = []
+        self._waiting: list[_Waiting] = []
         self._since = 0.0
         self._armed = False
         self._accepted = 0
@@ -133,9 +137,10 @@ class Recorder:
         if not self._waiting:
             self._loop.call_soon(self._flush)
         # Before the record, which may be the one that fills a batch and sends it off.
-        self._waiting.append(stored)
+        waiting = record.id, stored
+        self._waiting.append(waiting)
         if not self.put(record):
-            self._waiting.remove(stored)
+            self._waiting.remove(waiting)
             raise Overloaded("the interaction cannot be recorded: too many records wait")
         late = self._loop.call_later(self._settings.sync_timeout, _expire, stored)
         try:
@@ -171,9 +176,9 @@ class Recorder:
             loop, waiting = self._loop, self._waiting
             self._waiting = []
 
-            def settled(stored: bool) -> None:
+            def settled(lost: Collection[str]) -> None:
                 assert loop is not None, "started"
-                loop.call_soon_threadsafe(_settle, waiting, stored)
+                loop.call_soon_threadsafe(_settle, waiting, lost)
 
         self._writer.write(Batch(self._pending, self._pending_size, self._since, settled))
         self._pending = []
@@ -199,7 +204,7 @@ class Recorder:
         """Wait until everything that was put is committed, or until it is too late."""
         assert self._loop is not None, "open, so started"
         written: asyncio.Future[bool] = self._loop.create_future()
-        self._waiting.append(written)
+        self._waiting.append(("", written))
         late = self._loop.call_at(self._loop.time() + until - time.monotonic(), _expire, written)
         self._flush(even_empty=True)
         await written
@@ -240,10 +245,10 @@ class Recorder:
         return "; ".join(filter(None, problems))
 
 
-def _settle(waiting: list[asyncio.Future[bool]], stored: bool) -> None:
-    for future in waiting:
+def _settle(waiting: list[_Waiting], lost: Collection[str]) -> None:
+    for record, future in waiting:
         if not future.done():
-            future.set_result(stored)
+            future.set_result(record not in lost)
 
 
 def _expire(future: asyncio.Future[bool]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -91,6 +91,7 @@ class Removed:
         refused: new records not taken because the spool is full and the oldest are to stay.
         too_large: records not taken because one alone would fill a quarter of the spool.
         pruned: records removed that nothing waits for any more.
+        left_out: ids of the new records that were not taken, for either reason.
     """
 
     expired: int = 0
@@ -98,6 +99,7 @@ class Removed:
     refused: int = 0
     too_large: int = 0
     pruned: int = 0
+    left_out: list[str] = field(default_factory=list)
 
 
 class Spool:
@@ -187,12 +189,14 @@ class Spool:
         if sum(len(row.body) for row in rows) > largest:
             fitting = [row for row in rows if len(row.body) <= largest]
             removed.too_large = len(rows) - len(fitting)
+            removed.left_out = [row.id for row in rows if len(row.body) > largest]
             rows = fitting
         if not self._over(self._room):
             return rows
         self._make_room(removed)
         if self.settings.when_full == "drop_newest" and self._over(self._room):
             removed.refused = len(rows)
+            removed.left_out += [row.id for row in rows]
             return ()
         return rows
 

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,14 +37,14 @@ class Batch:
         records: oldest first; theirs is now the writer.
         size: bytes of content in them.
         since: `time.monotonic()` when the first was put.
-        settled: called in the writer's thread with True once all of them are committed, with
-            False once it is clear that not all of them will be.
+        settled: called in the writer's thread once all of them are committed, but for those
+            that it names by their ids: they never will be.
     """
 
     records: list[Record]
     size: int
     since: float
-    settled: Callable[[bool], None] | None = None
+    settled: Callable[[Collection[str]], None] | None = None
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class SpoolWriter:
         self._rows: list[Row] = []
         self._batches: list[Batch] = []
         self._progress = Progress(0)
-        self._all_encoded = True
+        self._lost: set[str] = set()  # ids of what cannot be encoded
         self._stopping = False
         self._retry = 0.0
         self._measured = 0.0
@@ -209,7 +209,7 @@ class SpoolWriter:
                     "a record cannot be encoded", extra={"fields": {"record": record.id}}
                 )
                 self.counts.dropped[DropReason.UNENCODABLE] += 1
-                self._all_encoded = False
+                self._lost.add(record.id)
 
     def _commit(self, spool: Spool) -> None:
         counts = self.counts
@@ -234,7 +234,7 @@ class SpoolWriter:
         if self._batches:
             counts.exposure = max(counts.exposure, ended - self._batches[0].since)
         self._count(removed)
-        self._settle(self._all_encoded and not removed.refused and not removed.too_large)
+        self._settle(self._lost.union(removed.left_out))
         self._progress = Progress(0)
         if ended - self._measured > 1.0:
             self._measure(spool)
@@ -247,16 +247,16 @@ class SpoolWriter:
         counts.problem = f"the spool cannot be written: {error}"
         self._retry = min(max(self._retry * 2, _FIRST_RETRY), _LAST_RETRY)
 
-    def _settle(self, stored: bool) -> None:
+    def _settle(self, lost: Collection[str]) -> None:
         counts = self.counts
         for batch in self._batches:
             counts.finished += len(batch.records)
             counts.finished_size += batch.size
             if batch.settled is not None:
-                batch.settled(stored)
+                batch.settled(lost)
         self._batches = []
         self._rows = []
-        self._all_encoded = True
+        self._lost = set()
 
     def _count(self, removed: Removed) -> None:
         dropped = self.counts.dropped
@@ -291,4 +291,4 @@ class SpoolWriter:
                 "records are lost: the spool took no writes",
                 extra={"fields": {"records": len(lost)}},
             )
-        self._settle(not lost)
+        self._settle(self._lost.union(row.id for row in lost))
