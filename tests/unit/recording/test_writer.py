@@ -18,7 +18,7 @@ from mcp_gateway.recording.record import Record
 from mcp_gateway.recording.spool import DeadLetter, Row
 from mcp_gateway.recording.writer import Batch, Progress, SpoolWriter
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Settled:
