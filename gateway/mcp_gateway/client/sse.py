@@ -44,7 +44,8 @@ class EventReader:
         rest = lines.pop()
         self._parts = [rest, b"\r"] if held else [rest]
         events = [event for line in lines if (event := self._line(line)) is not None]
-        self._size = len(rest) + held + sum(map(len, self._data))
+        # A line break each: lines without data are to be bounded, too.
+        self._size = len(rest) + held + sum(map(len, self._data)) + len(self._data)
         return events
 
     def _line(self, line: bytes) -> bytes | None:

@@ -17,8 +17,8 @@ from mcp_gateway.server.target import split_target
 MAX_FIELDS = 200
 
 
-def _hosts(fields: list[tuple[bytes, bytes]]) -> int:
-    return sum(name == b"host" for name, _ in fields)
+def _count(fields: list[tuple[bytes, bytes]], wanted: bytes) -> int:
+    return sum(name == wanted for name, _ in fields)
 
 
 class _Refused(Exception):
@@ -128,7 +128,7 @@ class RequestReader:
         bounds = self._bounds
         self._head, self._fields = self._fields, []
         noted = self._noted = dict(self._head)
-        if len(noted) != len(self._head) and _hosts(self._head) > 1:
+        if len(noted) != len(self._head) and _count(self._head, b"host") > 1:
             raise self._stop(400, "more than one Host header")
         version = self._version = self._parser.get_http_version()
         if version == "1.1":
@@ -234,7 +234,8 @@ class RequestReader:
         # RFC 9112 §6.1: a coding that is not understood is 501; in HTTP/1.0 it is an attack.
         if version == "1.0":
             raise self._stop(400, "HTTP/1.0 has no Transfer-Encoding")
-        if encoding.lower() != b"chunked":
+        # Two fields are one list (RFC 9110 §5.3), of which the first names another coding.
+        if encoding.lower() != b"chunked" or _count(self._head, b"transfer-encoding") > 1:
             raise self._stop(501, "only the chunked transfer coding is understood")
 
     def _expect(self, version: str, expectation: bytes) -> None:

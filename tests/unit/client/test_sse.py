@@ -45,3 +45,11 @@ def test_any_number_of_events_under_the_limit_passes() -> None:
     reader = EventReader(20)
 
     assert sum(len(reader.feed(b"data: 0123456789\n\n")) for _ in range(1000)) == 1000
+
+
+def test_lines_without_data_are_refused_at_the_limit_too() -> None:
+    reader = EventReader(100)
+
+    reader.feed(b"data:\n" * 100)
+    with pytest.raises(RemoteProtocolError):
+        reader.feed(b"data:\n")

@@ -111,6 +111,11 @@ def test_http_1_0_closes_unless_it_asks_otherwise() -> None:
         ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         ("chunked in HTTP/1.0", b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("gzip", HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (
+            "gzip apart",
+            HEAD + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
+            501,
+        ),
         ("chunked twice", HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n", 400),
         ("another expectation", HEAD + b"Expect: miracles\r\n\r\n", 417),
         ("a tunnel", b"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
