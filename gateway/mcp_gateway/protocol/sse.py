@@ -31,11 +31,14 @@ class SSEDecoder:
     Lines may end in CR LF, LF or CR, cut anywhere by the network (WHATWG HTML §9.2.6).
     """
 
-    __slots__ = ("_after_cr", "_data", "_max_event", "_partial", "_size", "_started")
+    __slots__ = ("_after_cr", "_data", "_held", "_max_event", "_parts", "_size", "_started")
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._max_event = max_event
-        self._partial = b""
+        # The line that has not ended, in the pieces it came in: a long one that comes byte by
+        # byte is put together once.
+        self._parts: list[bytes] = []
+        self._held = 0
         self._data: list[bytes] = []
         self._size = 0
         self._after_cr = False
@@ -49,20 +52,26 @@ class SSEDecoder:
         """
         if b"\r" in chunk or self._after_cr:
             chunk = self._normalised(chunk)
-        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        if not chunk:
+            return []
+        self._parts.append(chunk)
+        self._held += len(chunk)
         events: list[bytes] = []
-        for line in lines:
-            self._take(line, events)
-        if self._size + len(self._partial) > self._max_event:
+        if b"\n" in chunk:
+            *lines, rest = b"".join(self._parts).split(b"\n")
+            self._parts, self._held = [rest], len(rest)
+            for line in lines:
+                self._take(line, events)
+        if self._size + self._held > self._max_event:
             raise RemoteProtocolError(f"an event is longer than {self._max_event} bytes")
         return events
 
     def close(self) -> list[bytes]:
         """Return what a stream that ended without its last line break still held."""
         events: list[bytes] = []
-        self._take(self._partial, events)
+        self._take(b"".join(self._parts), events)
         self._take(b"", events)
-        self._partial = b""
+        self._parts, self._held = [], 0
         return events
 
     def _normalised(self, chunk: bytes) -> bytes:

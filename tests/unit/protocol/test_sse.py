@@ -102,3 +102,11 @@ def test_random_events_survive_random_cuts() -> None:
             found += decoder.feed(stream[:size])
             stream = stream[size:]
         assert found == events
+
+
+def test_a_long_line_may_come_byte_by_byte() -> None:
+    decoder = SSEDecoder()
+    # Put together again for each byte, this would take minutes.
+    for _ in range(500_000):
+        decoder.feed(b"x")
+    assert decoder.feed(b"\ndata: last\n\n") == [b"last"]
