@@ -218,11 +218,6 @@ def test_progress_carries_the_token_of_its_request(
     assert type(said["params"]["progressToken"]) is type(token)
 
 
-@each_revision
-def test_a_cancellation_is_of_its_form(revision: str, era: Era) -> None:
-    checked(revision, "CancelledNotification", outbound.cancelled("a", "gone"))
-
-
 def test_the_schemas_are_those_of_three_revisions() -> None:
     assert validator("2025-06-18", "InitializeResult").schema != {}
     with pytest.raises(AssertionError, match="defines no"):
