@@ -14,8 +14,6 @@ CONTROL_PORT = 9443
 """Where an operator reaches a gateway, beside the two ports of the document."""
 PEER_PORT = 9082
 """Where pods of one gateway reach each other."""
-PEER_PORT = 9082
-"""Where pods of one gateway reach each other."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]

@@ -32,7 +32,7 @@ def limit_reports(accounts: Accounts, now: float) -> list[LimitReport]:
     for account in accounts.live.values():
         found.append(_account(account, now))
         if account.pool.lanes.by_lane:
-            found.extend(_model(account, lane, now) for lane in account.pool.lanes)
+            found.extend(_model(account, lane, now) for lane in account.pool.lanes if _real(lane))
         found.extend(_leaving(account))
     for account in accounts.retired:
         found.extend(_ending(account))
@@ -79,6 +79,15 @@ def refusals(account: Account) -> dict[str, int]:
     """Refused attempts of a whole account by cause, since the process began."""
     lanes = (account.pool.lanes.root, *account.pool.lanes)
     return {cause: sum(lane.refusals.get(cause, 0) for lane in lanes) for cause in CAUSES}
+
+
+def _real(lane: Lane) -> bool:
+    """The document names the model, or the provider is known to have it.
+
+    Clients can make up any name. What is told is granted, and what is granted is not forgotten:
+    made-up models would take the places of those that there are.
+    """
+    return lane.pinned or lane.completions > 0 or lane.limit.refusals > 0
 
 
 def _account(account: Account, now: float) -> LimitReport:

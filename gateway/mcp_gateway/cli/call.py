@@ -183,7 +183,8 @@ async def _some_model(client: Client, provider: str) -> str:
     if not found:
         of = f" of {provider}" if provider else ""
         raise ConfigError(f"the gateway lists no model{of}: name one with --model")
-    terminal.say(f"model: {found[0].id} (the first of {len(found)}; --model names another)")
+    name = terminal.printable(found[0].id, sys.stderr)
+    terminal.say(f"model: {name} (the first of {len(found)}; --model names another)")
     return found[0].id
 
 
@@ -220,7 +221,7 @@ def _report(args: argparse.Namespace, response: ChatResponse) -> int:
 
 
 def _complain(error: GatewayError) -> None:
-    where = f" ({error.provider})" if error.provider else ""
+    where = f" ({terminal.printable(error.provider, sys.stderr)})" if error.provider else ""
     message = terminal.printable(str(error), sys.stderr)
     hint = _HINTS.get(error.reason, "")
     if error.provider and error.reason == "ConnectFailed":

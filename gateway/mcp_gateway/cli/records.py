@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import sys
 import time
@@ -263,8 +264,9 @@ def _export(args: argparse.Namespace) -> int:
         if args.output is None:
             _write(lines, sys.stdout.write)
             return 0
-        with args.output.open("x", encoding="utf-8") as file:
-            args.output.chmod(0o600)
+        # Made for nobody else: who opens it before its mode is changed reads all that follows.
+        descriptor = os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             count = _write(lines, file.write)
     terminal.say(f"{count} records in {args.output}")
     return 0

@@ -20,6 +20,9 @@ _LEAST_COLUMN = 16
 # Everything that moves a cursor or starts an escape sequence, but for tab and newline.
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in {9, 10}}
 
+# Those of them that JSON leaves as they are.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
 
 def out(text: str) -> None:
     """Write a line of result."""
@@ -28,8 +31,8 @@ def out(text: str) -> None:
 
 
 def out_json(value: object) -> None:
-    """Write a result for a program: one line of JSON."""
-    out(json.dumps(value, ensure_ascii=False, default=str))
+    """Write a result for a program: one line of JSON, which drives no terminal either."""
+    out(json.dumps(value, ensure_ascii=False, default=str).translate(_ESCAPED))
 
 
 def say(text: str = "") -> None:

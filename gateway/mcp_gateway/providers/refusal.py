@@ -17,8 +17,12 @@ from mcp_gateway.providers.base import RefusalKind
 MESSAGE_LIMIT = 500
 
 # Kimi writes the account and the key's id into its messages; keys are masked whatever they are.
+# Spaces are looked at from the first of a run only, and an id has an end: a provider may repeat
+# what a client sent, and the time must not grow with the square of that.
 _IDENTITIES = re.compile(
-    r"\s*\b(?:org|proj)-\w+(?:\s*/\s*proj-\w+)?|\s*<(?:ak|org|proj)-[^>]*>", re.ASCII
+    r"(?:(?<!\s)\s+|\b)(?:org|proj)-\w+(?:\s*/\s*proj-\w+)?"
+    r"|(?:(?<!\s)\s+)?<(?:ak|org|proj)-[^>]{0,256}>",
+    re.ASCII,
 )
 _KEYS = re.compile(r"\bsk-[\w-]{4,}", re.ASCII)
 _AGAIN = re.compile(

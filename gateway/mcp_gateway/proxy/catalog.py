@@ -36,6 +36,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _string = msgspec.json.Decoder(str)
 _boolean = msgspec.json.Decoder(bool | None)
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ class Catalog:
             prefix, _, rest = model.partition("/")
             if prefix in self._providers and rest:
                 provider, model, body = prefix, rest, None
+                # What the provider is asked for is what a key's allowed models were held against.
+                fields["model"] = msgspec.Raw(_encode(model))
         if provider and provider not in self._providers:
             known = ", ".join(sorted(self._providers))
             raise InvalidArguments(f"provider: there is no {provider[:64]!r}; expected {known}")

@@ -135,6 +135,9 @@ class Governor:
         }
         for quota in grant.quotas:
             self._note(quota, at)
+        # Clients make up models, and each that was ever granted would be remembered.
+        told = {(quota.provider, quota.model) for quota in grant.quotas}
+        self.ceilings = {limit: known for limit, known in self.ceilings.items() if limit in told}
         self.silent = False
         for account in self._live.values():
             self.settle(account, spoken=True)

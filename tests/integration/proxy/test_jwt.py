@@ -139,6 +139,8 @@ async def test_a_client_that_leaves_does_not_break_off_the_fetch_for_others(
         ({"aud": "another-service"}, "[Aa]udience"),
         ({"iss": "https://evil.example.com/"}, "[Ii]ssuer"),
         ({"sub": None}, "no claim 'sub'"),
+        ({"sub": "a\ud800"}, "in printable text"),
+        ({"sub": "a\x1b[2J"}, "in printable text"),
         ({"nbf": 4_000_000_000}, "not yet valid"),
     ],
 )

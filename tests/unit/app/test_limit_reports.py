@@ -128,3 +128,12 @@ async def test_the_end_of_the_last_request_above_a_share_is_worth_a_report() -> 
     drained = pulse(process.accounts.live.values())
     assert not drained.contended
     assert drained.state != drains.state
+
+
+async def test_models_that_clients_make_up_take_no_place() -> None:
+    process = Process(glm())
+    lanes = process["glm"].pool.lanes
+    for number in range(300):
+        lanes.find(f"made-up-{number}", lambda _: 0)
+    process.grant(*(Quota(provider=name, model=model) for name, model in told(process)))
+    assert lanes.find("glm-5", lambda _: 0).name == "glm-5"

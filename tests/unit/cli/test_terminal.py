@@ -51,6 +51,14 @@ def test_an_empty_no_color_declines_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert terminal.coloured(Screen())
 
 
+def test_json_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.out_json({"a": "\x1b\x7f\x9b2J"})
+
+    out = capsys.readouterr().out
+    assert out.strip().isprintable()
+    assert json.loads(out) == {"a": "\x1b\x7f\x9b2J"}
+
+
 def test_outside_text_cannot_drive_a_terminal() -> None:
     hostile = "a\x1b[2Jb\x07\x9bc\r\n\td\x7f"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from email.utils import formatdate
 
 import pytest
@@ -178,3 +179,11 @@ def test_no_wait_is_without_end() -> None:
     assert said is None or said < 1e10
     headers = {b"x-ratelimit-reset-requests": f"{digits}s".encode()}
     assert refusal.retry_after(answer(headers=headers), RefusalKind.FREQUENCY) is None
+
+
+@pytest.mark.parametrize("message", ["x" + " " * 200_000 + "y", "<ak-" * 50_000])
+def test_a_message_that_a_client_had_repeated_takes_no_time(message: str) -> None:
+    began = time.process_time()
+    refusal.scrub(message, ())
+    refusal.kind_of_429(answer(message))
+    assert time.process_time() - began < 5.0  # by the square of its length it is minutes

@@ -115,6 +115,7 @@ def test_a_member_given_twice_is_refused_where_the_body_is_passed_on() -> None:
 def test_a_model_may_name_its_provider() -> None:
     call = catalog().call_from_openai(encode(model="kimi/kimi-k2", messages=HELLO))
     assert (call.provider, call.model, call.body) == ("kimi", "kimi-k2", None)
+    assert bytes(call.fields["model"]) == b'"kimi-k2"'
     call = catalog().call_from_openai(encode(model="meta/llama", messages=HELLO))
     assert (call.provider, call.model) == ("", "meta/llama")
 

@@ -301,3 +301,11 @@ async def test_a_model_that_is_held_elsewhere_turns_nobody_away_who_wants_anothe
     await asyncio.sleep(0.1)
     assert not waiting.done() or waiting.exception() is None
     assert await waiting is not None
+
+
+async def test_models_that_clients_make_up_are_not_remembered() -> None:
+    process = Process(glm())
+    for number in range(20):
+        models = {f"{number}-{place}" for place in range(50)}
+        process.grant(*(Quota(provider="glm", model=model, share=1) for model in models))
+    assert {model for _, model in process.governor.ceilings} == models

@@ -81,8 +81,11 @@ class JWTVerifier:
 
     def _client(self, claims: dict[str, Any]) -> Client:
         name = claims.get(self._settings.name_claim)
-        if not isinstance(name, str) or not name:
-            raise Unauthenticated(f"the token has no claim {self._settings.name_claim!r}")
+        # Python reads half surrogate pairs out of JSON, which no log, header or answer can say.
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise Unauthenticated(
+                f"the token has no claim {self._settings.name_claim!r} in printable text"
+            )
         return Client(name=name[:128], models=self._models(claims))
 
     def _models(self, claims: dict[str, Any]) -> Fullmatch | None:
