@@ -97,11 +97,12 @@ class GrantFile:
             self._written = text
         except OSError as exc:
             self._complain("the grant cannot be kept for the next process", exc)
-            self._written = ""
-            return self._take_away()
+            return self.clear()
         return True
 
-    def _take_away(self) -> bool:
+    def clear(self) -> bool:
+        """Leave nothing to the next process; whether that is so."""
+        self._written = ""
         try:
             self._file.lstat()  # where nothing can be changed, it may be that nothing is there
             self._file.unlink()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from mcp_gateway.api.control import SILENCE, Grant
@@ -47,6 +49,7 @@ class Granting:
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._writing = asyncio.Lock()
+        self._changing = False
         self.taken_at: float | None = None
         self.heard_at: float | None = None
         self.connected = False
@@ -109,6 +112,20 @@ class Granting:
         await self._keep()
         return True
 
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Keep nothing for the next process while another document is brought into force.
+
+        It may take away what was granted; the operator hears that before the disk could.
+        """
+        async with self._writing:
+            self._changing = await asyncio.to_thread(self._file.clear)
+        try:
+            yield
+        finally:
+            self._changing = False
+            await self._keep()
+
     def _give_up(self) -> None:
         if self._governor.governs:
             log.warning("no operator: the shares stay, and limits recover without it")
@@ -130,7 +147,7 @@ class Granting:
             grant = self._governor.grant
             if grant is not None:
                 kept = Kept(grant, self._governor.accounts())
-                saved = await asyncio.to_thread(self._file.save, kept)
+                saved = self._changing or await asyncio.to_thread(self._file.save, kept)
                 # A document by which no grant counts yet lets more be in use than was granted.
                 if saved and self._governor.governs:
                     self._kept = grant

@@ -63,8 +63,9 @@ class OperatorLink:
         self._supervisor = Supervisor()
         self._port = ControlPort(control.folder, self)
         refused = metrics.counter(metric.CONFIG_REFUSED)
+        self._apply = apply
         self.steering = Steering(
-            document, apply, refused.add, secrets, follow_secrets=control.owns_document
+            document, self._change, refused.add, secrets, follow_secrets=control.owns_document
         )
         self.steering.tell = self._port.tell
         governor = engine.accounts.governor
@@ -106,6 +107,10 @@ class OperatorLink:
             raise ConfigError(
                 "the document comes from the operator: change the MCPGateway resource instead"
             )
+
+    async def _change(self, document: MCPGateway) -> None:
+        async with self.granting.changing():
+            await self._apply(document)
 
     # --- what the control port asks ------------------------------------------------------
 

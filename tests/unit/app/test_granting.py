@@ -106,6 +106,21 @@ async def test_a_grant_is_not_acknowledged_before_the_document_lets_it_count(
     assert (pod.limit, pod.granting.sequence) == (5, 3)
 
 
+async def test_what_another_document_takes_away_is_not_the_next_processs_either(
+    tmp_path: Path,
+) -> None:
+    pod = Pod(tmp_path)
+    await pod.granting.take(grant(10, 7))
+    async with pod.granting.changing():
+        assert pod.file.load() is None, "a process that begins now has nothing"
+        await pod.granting.take(grant(12, 8))
+        assert pod.granting.sequence == 8
+        assert pod.file.load() is None
+        pod.process.apply(kimi("sk-2"))
+    again = Pod(tmp_path)
+    assert (again.limit, again.granting.sequence) == (0, 8)
+
+
 async def test_another_pod_of_the_same_name_begins_with_nothing(tmp_path: Path) -> None:
     await Pod(tmp_path).granting.take(grant(10))
     assert Pod(tmp_path, pod="uid-2").limit == 0
