@@ -7,6 +7,7 @@ A fake at the border: it behaves as asyncio's and uvloop's transports do towards
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from tests.support.fake_upstream import FakeSocket
@@ -36,7 +37,7 @@ class FakeTransport(asyncio.Transport):
         self.aborted = False
         self.reading = True
         self.unsent = 0
-        self._socket: FakeSocket | None = None
+        self._socket: FakeSocket | socket.socket | None = None
         self._half_close = half_close
         self._peer = peer
         self._held: list[bytes] = []
@@ -56,7 +57,16 @@ class FakeTransport(asyncio.Transport):
 
     def hang_up(self) -> None:
         """Let the other end close; as with a socket, it is told to whoever reads."""
-        self._opened_socket().hang_up()
+        self._socket = self._socket or FakeSocket()
+        assert isinstance(self._socket, FakeSocket), "nothing lies in the kernel"
+        self._socket.hang_up()
+
+    def leave_in_kernel(self) -> socket.socket:
+        """Let what was sent lie with the system until the returned socket is read."""
+        ours, theirs = socket.socketpair()
+        ours.send(b"x")
+        self._socket = ours
+        return theirs
 
     def stall(self, unsent: int = 100_000) -> None:
         """Let the other end stop reading."""
@@ -109,7 +119,8 @@ class FakeTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket" and not self.closed:
-            return self._opened_socket()
+            self._socket = self._socket or FakeSocket()
+            return self._socket
         return (self._peer, 40000) if name == "peername" else default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -122,11 +133,6 @@ class FakeTransport(asyncio.Transport):
         while self._held and self.reading and not self.closed and not self._lost:
             assert isinstance(self.protocol, asyncio.Protocol)
             self.protocol.data_received(self._held.pop(0))
-
-    def _opened_socket(self) -> FakeSocket:
-        if self._socket is None:
-            self._socket = FakeSocket()
-        return self._socket
 
     def _lose(self) -> None:
         if not self._lost:

@@ -15,7 +15,7 @@ from mcp_gateway.server.flow import Flow
 from mcp_gateway.server.http import RequestReader
 from mcp_gateway.server.message import JSON, HTTPRequest, error_body
 from mcp_gateway.server.responder import Responder
-from mcp_gateway.upstream.socket_state import hung_up
+from mcp_gateway.upstream.socket_state import hung_up, undelivered
 
 if TYPE_CHECKING:
     from mcp_gateway.server.listener import HTTPListener
@@ -39,6 +39,7 @@ class HTTPConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_cut_at",
         "_listener",
         "_paused",
         "_peer",
@@ -60,6 +61,7 @@ class HTTPConnection(asyncio.Protocol):
         self._responder: Responder | None = None
         self._waiting: deque[HTTPRequest | tuple[int, str]] = deque()
         self._closing = False
+        self._cut_at = 0.0  # coarse time from which a last response is not waited for
         self._paused = False  # the socket is not read
         self.transport: asyncio.Transport | None = None
         self.flow = Flow()
@@ -257,7 +259,12 @@ class HTTPConnection(asyncio.Protocol):
 
     def _overdue(self, transport: asyncio.Transport) -> None:
         if self._closing:
-            transport.abort()
+            # Through TLS only the kernel's queue shows that more of the response is to leave.
+            now = self._listener.now
+            if now < self._cut_at and undelivered(transport):
+                self.deadline = now + LINGER
+            else:
+                transport.abort()
         elif self._reading:
             seconds = self._listener.bounds.request_timeout
             self._refuse(408, f"the request did not arrive within {seconds:g} seconds")
@@ -276,15 +283,15 @@ class HTTPConnection(asyncio.Protocol):
         self._closing = True
         self._reader = None
         self._waiting.clear()
-        self.deadline = self._listener.now + LINGER
+        now = self._listener.now
+        self.deadline = now + LINGER
+        self._cut_at = now + self._listener.bounds.request_timeout
         # After a refused upgrade or a flood of requests nothing is read; then the client's own
         # end would not be noticed, and each such connection would last for the whole `LINGER`.
         self._listen(transport)
         if transport.can_write_eof():
             transport.write_eof()
         else:
-            # How much of the response has left cannot be seen through TLS.
-            self.deadline = self._listener.now + self._listener.bounds.request_timeout
             transport.close()
 
     def _deafen(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import select
+import termios
 
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)
 
@@ -25,6 +28,20 @@ def hung_up(transport: asyncio.BaseTransport) -> bool:
     an orderly close from silence; there only a broken connection counts.
     """
     return _polled(transport, _GONE) & _GONE != 0
+
+
+def undelivered(transport: asyncio.BaseTransport) -> int:
+    """Bytes in the kernel that the other end has not taken yet; 0 where the system cannot say."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return 0
+    count = array.array("i", [0])
+    try:
+        # TIOCOUTQ of a terminal is SIOCOUTQ of a socket (Linux, tcp(7)).
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    except (OSError, ValueError):
+        return 0
+    return count[0]
 
 
 def _polled(transport: asyncio.BaseTransport, events: int) -> int:
