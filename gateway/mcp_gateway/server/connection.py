@@ -38,6 +38,7 @@ class HTTPConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_arriving",
         "_closing",
         "_cut_at",
         "_listener",
@@ -60,6 +61,7 @@ class HTTPConnection(asyncio.Protocol):
         self._reading = False  # a request has begun to arrive
         self._responder: Responder | None = None
         self._waiting: deque[HTTPRequest | tuple[int, str]] = deque()
+        self._arriving = 0  # bytes of bodies that no application was handed yet
         self._closing = False
         self._cut_at = 0.0  # coarse time from which a last response is not waited for
         self._paused = False  # the socket is not read
@@ -102,11 +104,16 @@ class HTTPConnection(asyncio.Protocol):
             self._reader = None
             self._listener.malformed += 1
             self._queue(reader.refusal)
+        if (reader.held or self._waiting or self._arriving) and not self._weigh():
+            self._reader = None
+            self._weigh()
+            self._queue((503, "too much is being received, try again soon"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the exchange in work that nobody waits for it any more."""
         self.transport = self._reader = None
         self._waiting.clear()
+        self._weigh()
         self._listener.forget(self)
         self.flow.resume()
         if self._responder is not None:
@@ -121,6 +128,11 @@ class HTTPConnection(asyncio.Protocol):
         self.flow.resume()
 
     # The listener's side.
+
+    @property
+    def busy(self) -> bool:
+        """A request is in work, or the last response is on its way."""
+        return self.task is not None or self._closing
 
     def tick(self, now: float) -> None:
         """Act on what is overdue; called about once a second."""
@@ -236,6 +248,16 @@ class HTTPConnection(asyncio.Protocol):
                 # A truncated answer must not look whole to the client.
                 self.abort()
 
+    def _weigh(self) -> bool:
+        """Tell the listener how much is kept here unjudged; whether it has room for that."""
+        held = 0 if self._reader is None else self._reader.held
+        for item in self._waiting:
+            if isinstance(item, HTTPRequest):
+                held += len(item.body)
+        self._listener.arriving += held - self._arriving
+        self._arriving = held
+        return self._listener.arriving <= self._listener.bounds.max_arriving
+
     def _next(self) -> None:
         transport = self.transport
         if transport is None or self._closing:
@@ -244,6 +266,7 @@ class HTTPConnection(asyncio.Protocol):
             if len(self._waiting) == PIPELINE_PAUSE:
                 self._listen(transport)
             self._begin(self._waiting.popleft())
+            self._weigh()
         elif not self._reading:
             self.deadline = self._listener.now + self._listener.bounds.idle_timeout
 
@@ -283,6 +306,7 @@ class HTTPConnection(asyncio.Protocol):
         self._closing = True
         self._reader = None
         self._waiting.clear()
+        self._weigh()
         now = self._listener.now
         self.deadline = now + LINGER
         self._cut_at = now + self._listener.bounds.request_timeout

@@ -129,6 +129,7 @@ class ControlPort:
             host,
             port,
             ssl=self._certificate.context,
+            ssl_handshake_timeout=HANDSHAKE,
             process_request=self._admit,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,

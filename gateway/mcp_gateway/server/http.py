@@ -81,6 +81,11 @@ class RequestReader:
         self.rest = b""
 
     @property
+    def held(self) -> int:
+        """Bytes of a body that is not whole yet."""
+        return len(self._body)
+
+    @property
     def deaf(self) -> bool:
         """Nothing more is read from this client, or not by this reader."""
         return self._last or self.switching or self.refusal is not None

@@ -32,6 +32,10 @@ UNWINDING = 5.0
 class Connection(Protocol):
     """A connection as its listener knows it, of either protocol."""
 
+    @property
+    def busy(self) -> bool:
+        """Cutting it would break off what is in work."""
+
     def tick(self, now: float) -> None:
         """Act on what is overdue."""
 
@@ -70,19 +74,21 @@ class HTTPListener:
         date_line: the `date` header of this second.
         websockets: open connections that are WebSockets by now, counted by their protocol.
         malformed: requests that could not be read.
+        arriving: bytes of bodies that the application was not handed yet.
     """
 
     def __init__(self, app: App, bounds: Bounds, *, tls: ssl.SSLContext | None = None) -> None:
         self.app = app
         self.bounds = bounds
         self.loop = asyncio.get_running_loop()
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # the oldest first
         self.tasks: set[asyncio.Task[None]] = set()
         self.now = self.loop.time()
         self.date_line = b""
         self.draining = False
         self.websockets = 0
         self.malformed = 0
+        self.arriving = 0
         self._accepted = 0
         self._refused = 0
         self._tls = tls
@@ -140,24 +146,34 @@ class HTTPListener:
     def admit(self, connection: Connection) -> bool:
         """Take a new connection in; False when there is no room and it must say so and close."""
         over = len(self.connections) - self.bounds.max_connections
+        if over >= 0 and self.bounds.makes_room and not self.draining and self._make_room():
+            over -= 1
         if over >= HARD_MARGIN:
             self._refused += 1
             connection.abort()
             return False
-        self.connections.add(connection)
+        self.connections[connection] = None
         if over >= 0 or self.draining:
             self._refused += 1
             return False
         self._accepted += 1
         return True
 
+    def _make_room(self) -> bool:
+        """Cut the oldest connection that has no request in work, if there is one."""
+        spare = next((each for each in self.connections if not each.busy), None)
+        if spare is not None:
+            self.forget(spare)
+            spare.abort()
+        return spare is not None
+
     def adopt(self, connection: Connection) -> None:
         """Mind a connection that took the place of another one."""
-        self.connections.add(connection)
+        self.connections[connection] = None
 
     def forget(self, connection: Connection) -> None:
         """Mind a connection no longer. Idempotent."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections:
             self._empty.set()
 

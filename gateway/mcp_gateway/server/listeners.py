@@ -67,7 +67,9 @@ class Listeners:
         self.main = HTTPListener(self._front, _bounds(server), tls=context)
         self._admin_face = AdminFace(backend, _admin_guard(server), token)
         self.admin = HTTPListener(
-            self._admin_face, Bounds(max_connections=ADMIN_CONNECTIONS, max_body=ADMIN_BODY)
+            self._admin_face,
+            # Whoever can reach the port must not keep probes from it.
+            Bounds(max_connections=ADMIN_CONNECTIONS, max_body=ADMIN_BODY, makes_room=True),
         )
 
     async def start(self, bind: str = "") -> None:

@@ -39,7 +39,10 @@ class Bounds:
         max_frame: longest WebSocket message, all its fragments together.
         max_header: longest request head, and longest run of bytes that brings no body
             (chunk extensions, trailers).
+        max_arriving: bodies of all connections together that no application was handed yet;
+            who sends beyond it is told 503.
         max_connections: open connections; one more is told 503 and closed.
+        makes_room: instead, the oldest connection without a request in work gives way to it.
         max_in_flight: requests of one WebSocket at a time, and pipelined requests that wait.
         request_timeout: a request must have arrived so long after its first byte, and a
             client that reads nothing for so long is cut off.
@@ -51,7 +54,9 @@ class Bounds:
     max_body: int = 4 << 20
     max_frame: int = 4 << 20
     max_header: int = 32 << 10
+    max_arriving: int = 128 << 20
     max_connections: int = 10_000
+    makes_room: bool = False
     max_in_flight: int = 128
     request_timeout: float = 30.0
     idle_timeout: float = 120.0

@@ -157,6 +157,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     # The listener's side.
 
+    @property
+    def busy(self) -> bool:
+        """Its requests may come at any time, and none is to be lost."""
+        return True
+
     def tick(self, now: float) -> None:
         """Ping a silent client; cut one that is gone, stuck, or takes too long."""
         transport, bounds = self._transport, self._listener.bounds

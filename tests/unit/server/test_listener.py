@@ -41,6 +41,50 @@ async def test_a_flood_of_connections_is_cut_without_a_word() -> None:
         assert listener.stats().refused == HARD_MARGIN + 10
 
 
+async def test_the_oldest_silent_connection_gives_way_where_there_is_to_be_room() -> None:
+    app = Held()
+    async with listening(app, Bounds(max_connections=2, makes_room=True)) as listener:
+        busy, silent = Peer(listener), Peer(listener)
+        busy.transport.send(request())
+        await settle()
+        late = Peer(listener)
+        assert (silent.transport.aborted, busy.transport.aborted) == (True, False)
+        late.transport.send(request())
+        await settle()
+        assert [answer.status for answer in Peer(listener).answers()] == [503]
+        app.gate.set()
+        await settle()
+        assert [peer.answers()[0].status for peer in (busy, late)] == [200, 200]
+        assert listener.stats().refused == 1
+
+
+async def test_bodies_that_arrive_together_are_bounded_together() -> None:
+    async with listening(echo, Bounds(max_arriving=1000)) as listener:
+        whole = request("POST", "/", b"x" * 600)
+        first, second = Peer(listener), Peer(listener)
+        first.transport.send(whole[:-1])
+        second.transport.send(whole[:-1])
+        (answer,) = second.answers()
+        assert answer.status == 503
+        assert listener.arriving == 599
+        assert (await first.ask(whole[-1:])).status == 200
+        assert listener.arriving == 0
+        assert (await Peer(listener).ask_all(whole + whole))[-1].status == 200
+
+
+async def test_bodies_of_waiting_requests_count_until_their_turn_comes() -> None:
+    app = Held()
+    async with listening(app, Bounds(max_arriving=1000)) as listener:
+        peer = Peer(listener)
+        peer.transport.send(request("POST", "/", b"x" * 600) * 2)
+        await settle()
+        assert listener.arriving == 600
+        Peer(listener).transport.send(request("POST", "/", b"x" * 600)[:-1])
+        peer.transport.vanish()
+        await settle()
+        assert listener.arriving == 0
+
+
 async def test_a_place_that_became_free_is_given_again() -> None:
     async with listening(echo, Bounds(max_connections=1)) as listener:
         Peer(listener).transport.vanish()
