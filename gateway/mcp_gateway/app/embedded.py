@@ -57,7 +57,10 @@ class ChatStream(AsyncIterator[ChatDelta]):
             if self._pieces.qsize() < MAX_AHEAD:
                 self._room.set()
             return piece
-        await self._task
+        await asyncio.wait([self._task])
+        if self._task.cancelled():
+            raise StopAsyncIteration
+        self._task.result()
         assert self.response is not None, "the task sets the response before it ends"
         if self.response.error is not None:
             raise self.response.error

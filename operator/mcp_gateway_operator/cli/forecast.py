@@ -15,6 +15,7 @@ from mcp_gateway_operator.cli.render import text
 from mcp_gateway_operator.cli.terminal import Complaint
 from mcp_gateway_operator.cluster import Cluster, Forbidden, Invalid, NotFound
 from mcp_gateway_operator.cluster.client import APPLY
+from mcp_gateway_operator.reconcile.configuration import number_of
 from mcp_gateway_operator.render import Context, Gateway, digest, objects, secrets
 from mcp_gateway_operator.render import document as pod_document
 from mcp_gateway_operator.render.config_map import SUFFIX as CONFIG_SUFFIX
@@ -132,7 +133,7 @@ class Forecast:
         name = gateway.name + CONFIG_SUFFIX
         live = await one(self._cluster, CONFIG_MAP, gateway.key.namespace, name)
         annotations = (live or {}).get("metadata", {}).get("annotations") or {}
-        now = int(annotations.get(CONFIG_GENERATION, "0"))
+        now = number_of(annotations.get(CONFIG_GENERATION, ""))
         same = annotations.get(CONFIG_DIGEST) == digest(pod_document(gateway))
         return now if same else now + 1
 

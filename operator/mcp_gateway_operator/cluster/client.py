@@ -30,6 +30,8 @@ MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
 _TIMEOUT: Final = 30.0
+MOST_RETRY_AFTER: Final = 60.0
+"""Seconds; what a proxy in between says may be a day."""
 _QUIET: Final = 600.0  # longer than any watch; a dead peer is found by TCP, see _socket
 _NOT_CONNECTED: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
@@ -296,7 +298,7 @@ def refusal(status: int, answer: bytes, headers: Mapping[str, str]) -> Unreachab
     except (msgspec.DecodeError, msgspec.ValidationError):
         said = _Refusal(message=answer[:200].decode(errors="replace").strip())
     try:
-        retry_after = float(headers.get("Retry-After", "0"))
+        retry_after = max(0.0, min(float(headers.get("Retry-After", "0")), MOST_RETRY_AFTER))
     except ValueError:
         retry_after = 0.0
     return error_for(status, said.reason, said.message, retry_after)

@@ -76,7 +76,7 @@ class Configuration:
         """
         body = document(gateway)
         child = children.get(("ConfigMap", gateway.name + SUFFIX))
-        held = _number(child.annotations.get(CONFIG_GENERATION, "")) if child else 0
+        held = number_of(child.annotations.get(CONFIG_GENERATION, "")) if child else 0
         same = child is not None and child.annotations.get(CONFIG_DIGEST) == digest(body)
         number = self._numbered(gateway.key, digest(body), held, same, status)
         wanted = Document(number, body)
@@ -122,6 +122,6 @@ class Configuration:
 MOST: Final = 2**53
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
     """A generation out of an annotation, which anybody may have written."""
     return min(int(text), MOST) if text.isdecimal() else 0

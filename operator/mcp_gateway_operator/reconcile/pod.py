@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from mcp_gateway_operator.cluster.item import ContainerStatus, PodItem
@@ -23,7 +24,7 @@ def read_pod(item: PodItem) -> Pod:
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions),
         deleting=bool(metadata.deletion_timestamp) or ended,
         ended=ended,
-        failing=failing,
+        failing=_worded(failing),
         message=message,
     )
 
@@ -37,6 +38,12 @@ def _failing(item: PodItem) -> tuple[str, str]:
         if condition.type == "PodScheduled" and condition.status == "False":
             return condition.reason or "Unschedulable", condition.message
     return "", ""
+
+
+def _worded(reason: str) -> str:
+    """A reason as conditions may have one: who runs pods may give any text."""
+    kept = re.sub(r"[^A-Za-z0-9]", "", reason).lstrip("0123456789")
+    return kept[:1].upper() + kept[1:] or ("PodFailing" if reason else "")
 
 
 def _ended(container: ContainerStatus) -> str:

@@ -71,6 +71,7 @@ async def test_leaving_a_stream_cancels_the_upstream_call() -> None:
             await anext(stream)
             assert gateway.engine.accounts.live["kimi"].in_flight == 1
         assert gateway.engine.accounts.live["kimi"].in_flight == 0
+        assert [delta async for delta in stream] == []
 
 
 async def test_a_stream_that_fails_raises_after_its_pieces() -> None:

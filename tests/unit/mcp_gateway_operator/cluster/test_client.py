@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from mcp_gateway_operator.cluster import Access, Cluster, Unreachable
+from mcp_gateway_operator.cluster.client import MOST_RETRY_AFTER, refusal
 from mcp_gateway_operator.metrics import Metrics
 
 
@@ -37,3 +38,13 @@ async def test_a_request_without_an_answer_says_what_happened(error: Exception, 
     with pytest.raises(Unreachable) as raised:
         await cluster.request("get", "GET", "/version")
     assert str(raised.value) == told
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [("7", 7.0), ("86400", MOST_RETRY_AFTER), ("-1", 0.0), ("nan", 0.0), ("soon", 0.0)],
+)
+def test_a_server_is_not_waited_for_without_end(said: str, wait: float) -> None:
+    told = refusal(429, b"", {"Retry-After": said})
+    assert isinstance(told, Unreachable)
+    assert told.retry_after == wait
