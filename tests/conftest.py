@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -24,6 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # A shell without a terminal makes its background jobs deaf to Ctrl-C, and with them
         # every program that they start, also those whose interruption is tested.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whatever way out this machine needs, what the tests start is on the machine itself.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     config.addinivalue_line("markers", "e2e: needs real containers; runs with --e2e only")
 
 

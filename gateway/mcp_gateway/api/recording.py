@@ -31,7 +31,7 @@ class Spool(Model):
     """The file. Without it: `spool.db` in the gateway's data folder."""
 
     size: Size = 2**30
-    """Largest size of the file. `1Gi` holds about a million records without content."""
+    """Largest size of the file. `1Gi` holds about two million records without content."""
 
     max_age: Duration = 604_800.0
     """Age at which a record leaves the spool, shipped or not. Losing one that was not shipped

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 DURATION: Final = 10.0
 """Seconds without a renewal after which another replica takes over."""
-RENEWAL: Final = 3.0
+RENEWAL: Final = 2.5
 """Seconds between two renewals, and between two looks at another's lease."""
 _TIMEOUT: Final = 5.0
 _COUNTED_FROM: Final = 1_767_225_600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ async def test_a_lease_without_a_past_counts_on_from_every_other_there_may_have_
 
 
 async def test_a_silent_holder_is_waited_for_as_long_as_its_lease_lasts() -> None:
-    turns = int(DURATION // RENEWAL) + 2
+    turns = math.ceil(DURATION / RENEWAL) + 1
     replica = Replica(*[lease("other")] * turns, {})
     await replica.turns(turns - 1)
     assert replica.story == []
@@ -130,7 +131,7 @@ async def test_a_leader_that_comes_back_to_its_own_old_lease_has_a_new_epoch() -
 async def test_a_lease_that_ran_out_while_it_was_renewed_is_a_leadership_that_ended() -> None:
     replica = Replica(lease(""), {}, lease("me", 4), {}, lease("me", 4), {})
     replica.cluster.delays = {2: 4.0, 3: 4.5}
-    await replica.turns(5)
+    await replica.turns(6)
     assert replica.story == ["begin 4", "end", "begin 5"]
     assert replica.leadership.leading
 
