@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.perf.report import RESULTS, aligned
 from tests.perf.tuning.play import CONTROLLERS, Run
 from tests.perf.tuning.rates import Rate
+from tests.perf.tuning.scenario import SCENARIOS
 
 LEAST_GOODPUT = 98.5
 MOST_REFUSED = 0.6
@@ -66,6 +67,8 @@ def mean(runs: Sequence[Run], name: str) -> float:
     return statistics.fmean(getattr(run, name) for run in runs)
 
 
+SHOWN = ("given", "unknown", "full", "divided")
+"""Controllers of the summary."""
 HEADS = ["", "controller", "goodput", "refused", "most in flight", "attempts above", "p50", "p99"]
 
 
@@ -114,6 +117,7 @@ def as_markdown(result: Result) -> str:
     about = ", ".join(f"{name} {value}" for name, value in result.about.items())
     lines = ["# Benchmark of the tuning", "", f"{about}.", ""]
     if result.runs:
+        lines += [as_summary(result)]
         lines += _markdown(HEADS, rows(result))
         lines += [
             "",
@@ -129,6 +133,26 @@ def as_markdown(result: Result) -> str:
         lines += [*_markdown(RATE_HEADS, rate_rows(result)), ""]
     lines += [f"- MISSED {each}" for each in result.missed]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def as_summary(result: Result) -> str:
+    """A row for each scenario: goodput and refusals of who matters most."""
+    found = {(run[0].scenario, run[0].churn, run[0].controller): run for run in grouped(result.runs)}
+    shown = [CONTROLLERS[name].name for name in SHOWN]
+    lines = []
+    for churn in (False, True):
+        for scenario in SCENARIOS.values():
+            runs = [found.get((scenario.name, churn, name)) for name in shown]
+            if any(runs):
+                title = f"{scenario.name}: {scenario.title}{', with churn' if churn else ''}"
+                lines.append([title, *map(_both, runs)])
+    return "\n".join(_markdown(["goodput · refused", *shown], lines)) + "\n"
+
+
+def _both(runs: Sequence[Run] | None) -> str:
+    if runs is None:
+        return ""
+    return f"{mean(runs, 'goodput'):.1f} % · {mean(runs, 'refused_percent'):.1f} %"
 
 
 def as_json(result: Result) -> str:
