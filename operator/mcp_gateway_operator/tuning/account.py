@@ -243,7 +243,7 @@ class Limit:
                 rated += report.rate_waiting
             if member.slots is not None and not member.slots.waiting:
                 kept += member.slots.held > member.slots.used
-        return Seen(in_flight, at_refusal, refused, waiting, rated > 0, kept)
+        return Seen(in_flight, at_refusal, refused, waiting, rated > 0, kept if waiting else 0)
 
     def _step(self, now: float, auto: bool) -> Moved | None:
         ceiling = self.ceiling

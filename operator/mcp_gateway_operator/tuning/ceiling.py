@@ -32,6 +32,11 @@ SURE: Final = 3
 """Single steps above where it was refused last, until it is sure that it is not there any more."""
 
 
+LOOKS: Final = 2
+"""Ticks in a row that must see a step above there in use: what one sees may be on its way to a
+refusal, of which the next would tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the pods of an account say, added up.
@@ -42,7 +47,8 @@ class Seen:
         refused: concurrency refusals since the last step.
         waiting: requests that wait for a slot.
         rated: requests wait for a rate, so another slot would serve nobody.
-        kept: free slots that pods where nobody waits keep for their next request.
+        kept: while others wait, free slots that pods where nobody does keep for their next
+            request. The ceiling counts them as in use, when it grows and when it is cut.
     """
 
     in_flight: int
@@ -77,6 +83,7 @@ class Ceiling:
         "_hold",
         "_hold_until",
         "_known",
+        "_looks",
         "_pace",
         "_proven",
         "_refusals_since",
@@ -103,6 +110,7 @@ class Ceiling:
         self._proven = self._highest = self.value
         self._echo_until = float("-inf")
         self._known: int | None = None
+        self._looks = 0
         self._refusals_since: float | None = None
 
     def restate(self, stated: int | None) -> None:
@@ -133,8 +141,12 @@ class Ceiling:
         self.holding = now < self._hold_until
         # A step is proven by a request that could not have been in flight without it.
         # What pods that are idle keep is of no use to those that wait elsewhere.
-        used = seen.in_flight + (seen.kept if seen.waiting else 0)
+        used = seen.in_flight + seen.kept
         if used < max(self.value - 1, min(self._proven + 1, self.value)):
+            self._looks = 0
+            return
+        self._looks += 1
+        if self._looks < LOOKS and self._known is not None and self.value > self._known:
             return
         self._proven = self.value
         if seen.waiting and not (seen.rated or self.holding or self.full):
@@ -174,6 +186,7 @@ class Ceiling:
             step = self._step = 1
         else:
             self._known = None
+        self._looks = 0
         limit = self.value + step
         self.value = limit if self.stated is None else min(limit, self.stated)
         # Before the first refusal it is not known whether it is far away.
@@ -184,15 +197,17 @@ class Ceiling:
     def _cut(self, now: float, seen: Seen) -> None:
         self.refused += seen.refused
         self.cut_before = True
+        self._looks = 0
         again = self._refusals_since is not None
         since = now if self._refusals_since is None else self._refusals_since
         self._refusals_since = since
         # Of what a probe set off, some is heard later, from pods that were looked at at another
         # moment: their sum is a little off, and says nothing that the first of it did not say.
-        if now <= self._echo_until and seen.at_refusal * 10 >= self.value * 9:
+        used = seen.at_refusal + seen.kept
+        if now <= self._echo_until and used * 10 >= self.value * 9:
             return
-        cut, ours = self._found(seen, again=again)
-        self._known = max(cut, min(seen.at_refusal, self.value - 1))
+        cut, ours = self._found(used, again=again)
+        self._known = max(cut, min(used, self.value - 1))
         self._wait(now, ours=ours or self.value == cut == FLOOR)
         if cut < self.value:
             seconds = now - since + self._pace.tick
@@ -203,16 +218,16 @@ class Ceiling:
             self.value, self.refused = cut, 0
         self._proven = self.value
 
-    def _found(self, seen: Seen, *, again: bool) -> tuple[int, bool]:
+    def _found(self, used: int, *, again: bool) -> tuple[int, bool]:
         """Where refusals say that it is, and whether a probe of ours caused them."""
         # Pods are looked at at different moments, so their sum is a little off: what was proven
         # a moment ago counts for more. And one more than there is room for was refused.
-        if self.probing and seen.at_refusal * 20 >= self._proven * 19:
-            return max(FLOOR, min(self.value - 1, max(seen.at_refusal, self._proven))), True
-        cut = max(FLOOR, min(self.value - 1, seen.at_refusal))
+        if self.probing and used * 20 >= self._proven * 19:
+            return max(FLOOR, min(self.value - 1, max(used, self._proven))), True
+        cut = max(FLOOR, min(self.value - 1, used))
         if cut * 20 >= self.value * 19:
             return max(cut, self.value - 2), True
-        if seen.at_refusal >= self._proven:
+        if used >= self._proven:
             return cut, True
         if again or cut * 10 > self.value * 7:
             # It was full, so the provider allows less by now: every answer that makes room costs

@@ -137,7 +137,9 @@ def as_markdown(result: Result) -> str:
 
 def as_summary(result: Result) -> str:
     """A row for each scenario: goodput and refusals of who matters most."""
-    found = {(run[0].scenario, run[0].churn, run[0].controller): run for run in grouped(result.runs)}
+    found = {
+        (run[0].scenario, run[0].churn, run[0].controller): run for run in grouped(result.runs)
+    }
     shown = [CONTROLLERS[name].name for name in SHOWN]
     lines = []
     for churn in (False, True):

@@ -41,6 +41,27 @@ def test_a_step_is_not_followed_before_a_request_has_proven_it() -> None:
     assert limit.value == 13
 
 
+def test_above_where_it_was_refused_two_looks_prove_a_step() -> None:
+    limit = ceiling(10)
+    limit.step(0.0, full(limit))
+    limit.step(1.0, full(limit, refused=1, at=10))
+    assert limit.value == 10
+    found = []
+    for second in range(7, 12):
+        limit.step(float(second), full(limit))
+        found.append(limit.value)
+    # What the first look sees of the step may be the very request that is being refused.
+    assert found == [11, 11, 12, 12, 13]
+
+
+def test_slots_that_idle_pods_keep_count_the_same_when_it_grows_and_when_it_is_cut() -> None:
+    limit = ceiling(14)
+    limit.step(0.0, Seen(11, 11, 0, waiting=99, kept=3))
+    assert limit.value == 15
+    limit.step(1.0, Seen(11, 11, 1, waiting=99, kept=3))
+    assert limit.value == 14
+
+
 def test_it_never_exceeds_what_is_stated() -> None:
     limit = ceiling(10, stated=12)
     assert limit.value == 10
